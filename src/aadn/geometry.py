@@ -1,0 +1,112 @@
+"""Boxes, crop matrices and their inverses: the only pixel arithmetic in the project.
+
+Pixel coordinates are float (x, y); (0, 0) is the *centre* of the top-left pixel. A box is
+(x0, y0, x1, y1) in the same coordinates. A matrix is (2, 3) float64 and maps (x, y, 1) to (x', y').
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+CROP_FACTOR = 1.3
+"""Side of the square crop over the longer side of the landmark box (our choice)."""
+
+BORDER_VALUE = (127, 127, 127)
+"""What a crop shows beyond the picture's border: a flat grey that no face has (our choice)."""
+
+
+def box_of_points(points: NDArray[np.floating]) -> FloatArray:
+    """Tight box (x0, y0, x1, y1) around points (L, 2); rows with NaN are left out.
+
+    Raises InputError if no finite point is left.
+    """
+    finite = points[np.isfinite(points).all(axis=1)]
+    if len(finite) == 0:
+        raise InputError("expected at least one finite point to draw a box around, got none")
+    return np.concatenate([finite.min(axis=0), finite.max(axis=0)]).astype(np.float64)
+
+
+def crop_matrix(box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR) -> FloatArray:
+    """Matrix from picture pixels to the pixels of a square crop around a box.
+
+    The crop has `size`×`size` pixels, its centre is the box's centre, and its side covers
+    `factor` times the longer side of the box. Raises InputError for a box without extent.
+    """
+    x0, y0, x1, y1 = (float(v) for v in box)
+    side = factor * max(x1 - x0, y1 - y0)
+    if not (np.isfinite(side) and side > 0 and x1 > x0 and y1 > y0):
+        raise InputError(
+            f"expected a box x0 < x1, y0 < y1 of finite numbers, got ({x0}, {y0}, {x1}, {y1})"
+        )
+    scale = size / side
+    middle = (size - 1) / 2
+    return np.array(
+        [
+            [scale, 0.0, middle - scale * (x0 + x1) / 2],
+            [0.0, scale, middle - scale * (y0 + y1) / 2],
+        ]
+    )
+
+
+def compose(second: FloatArray, first: FloatArray) -> FloatArray:
+    """The (2, 3) matrix that applies `first`, then `second`."""
+    linear = second[:, :2] @ first[:, :2]
+    shift = second[:, :2] @ first[:, 2:] + second[:, 2:]
+    return np.hstack([linear, shift])
+
+
+def invert(matrix: FloatArray) -> FloatArray:
+    """The (2, 3) matrix that undoes `matrix`."""
+    inverse = np.linalg.inv(matrix[:, :2])
+    return np.hstack([inverse, -inverse @ matrix[:, 2:]])
+
+
+def transform(points: NDArray[np.floating], matrix: FloatArray) -> FloatArray:
+    """Points (..., 2) mapped by a (2, 3) matrix, float64."""
+    return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def scale_of(matrix: FloatArray) -> float:
+    """Length magnification of a (2, 3) matrix: √|det|."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.uint8]:
+    """The `size`×`size` crop of an RGB picture (H, W, 3) that `matrix` describes.
+
+    Bilinear; where the crop shrinks the picture more than twofold, the region it shows is first
+    averaged down by a whole factor, so that nothing aliases and a huge picture costs no more
+    than its face. Beyond the border the crop is BORDER_VALUE.
+    """
+    shrink = int(1 / max(scale_of(matrix), 1e-6))
+    if shrink >= 2:
+        corners = np.array([[-1, -1], [size, -1], [-1, size], [size, size]], np.float64)
+        seen = transform(corners, invert(matrix))
+        low = np.floor(seen.min(axis=0)).astype(int)
+        high = np.ceil(seen.max(axis=0)).astype(int) + 1
+        x0, y0 = np.clip(low, 0, [image.shape[1], image.shape[0]])
+        x1, y1 = np.clip(high, 0, [image.shape[1], image.shape[0]])
+        columns, rows = (x1 - x0) // shrink, (y1 - y0) // shrink
+        if columns and rows:
+            region = image[y0 : y0 + rows * shrink, x0 : x0 + columns * shrink]
+            image = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
+            # Pixel i of the small picture averages pixels shrink*i … shrink*i + shrink-1.
+            offset = (shrink - 1) / 2
+            grow = np.array(
+                [[shrink, 0.0, float(x0) + offset], [0.0, shrink, float(y0) + offset]]
+            )
+            matrix = compose(matrix, grow)
+    return cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=BORDER_VALUE,
+    )

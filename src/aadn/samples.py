@@ -1,0 +1,83 @@
+"""A labelled face, and splits that keep copies of one picture together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled face of a picture.
+
+    Attributes:
+        image: the picture's file.
+        points: (L, 2) float64 pixels, (0, 0) the centre of the top-left pixel; NaN = not labelled.
+        box: (4,) x0, y0, x1, y1 tight around the landmarks.
+        visible: (L,) bool, True = the landmark is seen, or None where the release does not say.
+    """
+
+    image: Path
+    points: NDArray[np.float64]
+    box: NDArray[np.float64]
+    visible: NDArray[np.bool_] | None = None
+
+
+_FACE_NUMBER = re.compile(r"_\d{1,2}$")
+
+
+def picture_of(sample: Sample) -> str:
+    """Name of the picture, or the video's subject, that a face was taken from.
+
+    AFW, HELEN and YouTube Faces number the faces or frames of one picture or subject by a suffix
+    `_1` … `_99`; LFPW's `image_0001` is no such number.
+    """
+    return f"{sample.image.parent}/{_FACE_NUMBER.sub('', sample.image.stem)}"
+
+
+def hold_out(
+    samples: Sequence[Sample], fraction: float, seed: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Split samples in two, about `fraction` of them in the second part.
+
+    Faces of one picture (`picture_of`) and files with the same bytes stay on the same side.
+    The split depends on the seed and on the pictures' names, not on the order of the samples.
+    Raises InputError if `fraction` is not in [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise InputError(f"expected a held-out fraction in [0, 1), got {fraction}")
+    leader: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while leader.setdefault(key, key) != key:
+            key = leader[key]
+        return key
+
+    for sample in samples:
+        content = hashlib.sha256(sample.image.read_bytes()).hexdigest()
+        ends = sorted((find(picture_of(sample)), find(content)))
+        leader[ends[1]] = ends[0]
+    members: dict[str, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(find(picture_of(sample)), []).append(sample)
+    # Names without the folders above them, so that moving the data does not change the split.
+    names = {key: min("/".join(s.image.parts[-2:]) for s in members[key]) for key in members}
+    order = sorted(members, key=lambda k: hashlib.sha256(f"{seed}/{names[k]}".encode()).digest())
+    wanted = round(fraction * len(samples))
+    kept: list[Sample] = []
+    held: list[Sample] = []
+    for key in order:
+        (held if len(held) < wanted else kept).extend(members[key])
+    return sorted(kept, key=_file), sorted(held, key=_file)
+
+
+def _file(sample: Sample) -> str:
+    return str(sample.image)
