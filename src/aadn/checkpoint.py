@@ -1,0 +1,155 @@
+"""Checkpoints: safetensors with their own configuration, strict, written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aadn.augment import normalise
+from aadn.errors import InputError, WeightsError
+from aadn.files import write_whole
+from aadn.geometry import CROP_FACTOR
+from aadn.models.build import ModelConfig, Network, build
+from aadn.schemes import scheme_of
+
+FORMAT = 1
+
+
+def save(path: Path, tensors: dict[str, Tensor], config: ModelConfig, state: dict[str, Any]) -> None:
+    """Write tensors, the model's configuration and plain values (JSON) as one file."""
+    meta = {"format": FORMAT, "model": dataclasses.asdict(config), "state": state}
+    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    data = safetensors.torch.save(plain, {"aadn": json.dumps(meta)})
+    write_whole(path, data)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
+    """What `save` wrote.
+
+    Raises WeightsError for a file that is missing, cut, of another program or another format;
+    nothing in a file is ever executed.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: expected a checkpoint, found no such file")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("aadn")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: expected a checkpoint in safetensors form, got a broken or other file "
+            f"({error}); make it anew with 'aadn train'"
+        ) from None
+    if text is None:
+        raise WeightsError(f"{path}: expected a checkpoint of 'aadn train', got other safetensors")
+    try:
+        meta = json.loads(text)
+        if meta["format"] != FORMAT:
+            raise WeightsError(f"{path}: expected format {FORMAT}, got {meta['format']}")
+        return tensors, ModelConfig.of(meta["model"]), meta["state"]
+    except (KeyError, TypeError, ValueError, InputError) as error:
+        raise WeightsError(f"{path}: the checkpoint's configuration is broken: {error}") from None
+
+
+def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill a module with tensors by name, all of them and no others, or raise WeightsError."""
+    own = module.state_dict()
+    wrong = sorted(set(own) ^ set(tensors))
+    wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
+    if wrong:
+        raise WeightsError(
+            f"{path}: the weights are of another model; {len(wrong)} tensors are missing, "
+            f"unexpected or of another shape, the first is {wrong[0]}"
+        )
+    module.load_state_dict(tensors)
+
+
+def load_model(path: Path) -> tuple[Network, ModelConfig]:
+    """The network of a checkpoint, ready for inference (EMA weights where training kept them)."""
+    tensors, config, _ = load(path)
+    network = build(config)
+    kind = "ema." if any(name.startswith("ema.") for name in tensors) else "model."
+    weights = {n.removeprefix(kind): t for n, t in tensors.items() if n.startswith(kind)}
+    load_state(network, weights, path)
+    return network.eval(), config
+
+
+class TorchNetwork:
+    """A checkpoint behind the same interface as aadn.network.Network: crops to landmarks."""
+
+    def __init__(self, network: Network, config: ModelConfig, sha256: str = "") -> None:
+        self.network = Deployed(network.folded())
+        self.model = config.name
+        self.landmarks = config.landmarks
+        self.scheme = scheme_of(config.landmarks).name
+        self.size = config.input_size
+        self.crop_factor = CROP_FACTOR
+        self.visibility_threshold = 0.5
+        self.sha256 = sha256
+
+    def __call__(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Crops (N, S, S, 3) uint8 RGB -> points (N, L, 2) px, visibility (N, L), occlusion."""
+        parts = [torch.from_numpy(crops[i : i + 64]) for i in range(0, max(1, len(crops)), 64)]
+        with torch.inference_mode():
+            outputs = [self.network(part) for part in parts]
+        points, visibility, occlusion = (
+            torch.cat(arrays).numpy() for arrays in zip(*outputs, strict=True)
+        )
+        return points, visibility, occlusion
+
+
+class Deployed(torch.nn.Module):
+    """A network with its normalisation inside and pixels outside: what is exported to ONNX."""
+
+    GRID = 7
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        with torch.inference_mode():
+            seen = network.eval()(torch.zeros(1, 3, network.size, network.size)).seen
+        cells = self.GRID if seen is None else seen.shape[1]
+        self.register_buffer("resize", _area_weights(cells, self.GRID))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops (N, S, S, 3) uint8 RGB.
+
+        Returns points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] and occlusion
+        (N, 7, 7) = 1 - P in [0, 1], P averaged to 7×7 by area; NaN without a distillation module.
+        """
+        prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
+        points = prediction.points * self.network.size - 0.5
+        if prediction.seen is None:
+            occlusion = torch.full_like(points[:, : self.GRID, :1], torch.nan)
+            occlusion = occlusion.expand(-1, -1, self.GRID)
+        else:
+            assert isinstance(self.resize, Tensor)
+            occlusion = 1 - self.resize @ prediction.seen.float() @ self.resize.T
+        return points, torch.sigmoid(prediction.visibility), occlusion
+
+
+def _area_weights(source: int, target: int) -> Tensor:
+    """Matrix (target, source) that averages `source` equal cells to `target` equal cells."""
+    low = torch.arange(target)[:, None] * source / target
+    high = low + source / target
+    cell = torch.arange(source)[None, :]
+    share = torch.minimum(high, cell + 1) - torch.maximum(low, cell)
+    return share.clamp(min=0) * target / source
+
+
+def load_network(path: Path) -> TorchNetwork:
+    """A checkpoint as a callable for evaluation; WeightsError as in `load`."""
+    network, config = load_model(path)
+    return TorchNetwork(network, config, hashlib.sha256(path.read_bytes()).hexdigest())

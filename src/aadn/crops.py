@@ -1,0 +1,64 @@
+"""The faces of a data set cut out once and kept in memory, so that no epoch decodes a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aadn.geometry import CROP_FACTOR, crop_matrix, transform, warp
+from aadn.images import load_image
+from aadn.samples import Sample
+
+MARGIN = 1.5
+"""Stored crops are this much wider than what a network sees: room to turn and shift."""
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """N faces with L landmarks each.
+
+    Attributes:
+        images: (N, T, T, 3) uint8 RGB.
+        points: (N, L, 2) float64, pixels of the stored crops; NaN = not labelled.
+        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown.
+        margin: side of a stored crop over the side of what a network sees.
+    """
+
+    images: NDArray[np.uint8]
+    points: NDArray[np.float64]
+    visible: NDArray[np.float64]
+    margin: float
+
+
+def cut_crops(
+    samples: Sequence[Sample], size: int, margin: float = MARGIN, *, title: str = "reading"
+) -> CropSet:
+    """Read and cut every sample.
+
+    `size` is the network's input in pixels: a stored crop has round(size·margin) pixels a side,
+    so what the network sees keeps its resolution. Raises ImageError for a picture that cannot be
+    read and AnnotationError for points that cannot belong to it.
+    """
+    from aadn.datasets.folder import check_points
+
+    stored = round(size * margin)
+    count, landmarks = len(samples), len(samples[0].points)
+    images = np.empty((count, stored, stored, 3), np.uint8)
+    points = np.empty((count, landmarks, 2))
+    visible = np.full((count, landmarks), np.nan)
+    for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
+        image = load_image(sample.image)
+        check_points(sample, image.shape[1], image.shape[0])
+        matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
+        images[i] = warp(image, matrix, stored)
+        points[i] = transform(sample.points, matrix)
+        outside = (points[i] < -0.5).any(axis=1) | (points[i] > stored - 0.5).any(axis=1)
+        if sample.visible is not None:
+            visible[i] = sample.visible
+        beyond = (sample.points < -0.5) | (sample.points > np.array(image.shape[1::-1]) - 0.5)
+        visible[i][outside | beyond.any(axis=1)] = 0.0
+    return CropSet(images, points, visible, margin)

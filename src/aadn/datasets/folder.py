@@ -1,0 +1,119 @@
+"""The layout of 300W: folders of pictures, each with its landmarks in a `.pts` file beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aadn.datasets.pts import read_pts
+from aadn.errors import AnnotationError
+from aadn.geometry import box_of_points
+from aadn.samples import Sample
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+"""What counts as a picture (lower case; any case is accepted)."""
+
+
+def read_folders(folders: Sequence[str | Path], landmarks: int | None = None) -> list[Sample]:
+    """Every labelled picture in some folders and the folders below them.
+
+    Args:
+        folders: in the order of the result; within a folder the samples are sorted by path. What
+            is found twice, because folders overlap, counts once.
+        landmarks: how many each face must have; None for as many as most of them have.
+
+    Returns:
+        Samples without visibility, their boxes tight around the landmarks. Pictures without a
+        `.pts` file and hidden files (`._x.pts` of macOS archives) are left out.
+
+    Raises:
+        AnnotationError: for a folder that is missing or without `.pts` files, a `.pts` file that
+            is broken, without its picture or with several, with another number of landmarks, or
+            with all of them on one line or in one place.
+    """
+    found: dict[Path, Path] = {}
+    for folder in map(Path, folders):
+        for labels in _label_files(folder):
+            found.setdefault(labels.resolve(), labels)
+    pictures: dict[Path, dict[str, list[Path]]] = {}
+    samples = []
+    for labels in found.values():
+        if labels.parent not in pictures:
+            pictures[labels.parent] = _pictures(labels.parent)
+        image = _picture_of(labels, pictures[labels.parent].get(labels.stem, []))
+        points = read_pts(labels)
+        box = box_of_points(points)
+        # One landmark (or two) has no extent to speak of; a face's landmarks have.
+        if not (box[2:] > box[:2]).all():
+            raise AnnotationError(
+                f"{labels}: all {len(points)} landmarks lie in one place or on one line; "
+                "expected a face's landmarks"
+            )
+        samples.append(Sample(image, points, box))
+    counts = Counter(len(sample.points) for sample in samples)
+    if counts:
+        wanted = landmarks if landmarks is not None else counts.most_common(1)[0][0]
+        for labels, sample in zip(found.values(), samples, strict=True):
+            if len(sample.points) != wanted:
+                raise AnnotationError(
+                    f"{labels}: expected {wanted} landmarks"
+                    + ("" if landmarks is not None else " as in the other files")
+                    + f", got {len(sample.points)}"
+                )
+    return samples
+
+
+def check_points(sample: Sample, width: int, height: int) -> None:
+    """Raise AnnotationError if a landmark cannot belong to its picture of width×height pixels.
+
+    That is a landmark further than one picture's size outside of it (our choice): faces at the
+    border have landmarks beyond it, but no face is that much larger than its picture.
+    """
+    size = np.array([width, height])
+    far = ((sample.points < -size) | (sample.points > 2 * size - 1)).any(axis=1)
+    if far.any():
+        first = int(np.argmax(far))
+        x, y = sample.points[first]
+        raise AnnotationError(
+            f"{sample.image}: landmark {first} at ({x:.1f}, {y:.1f}) lies far outside of the "
+            f"picture of {width}×{height} pixels; the labels may belong to another picture or scale"
+        )
+
+
+def _label_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        kind = "a file" if folder.exists() else "nothing there"
+        raise AnnotationError(
+            f"{folder}: expected a folder of pictures with .pts files, got {kind}"
+        )
+    files = [p for p in folder.rglob("*") if p.suffix.lower() == ".pts"]
+    labels = sorted(p for p in files if not p.name.startswith(".") and p.is_file())
+    if not labels:
+        pictures = sum(p.suffix.lower() in SUFFIXES for p in folder.rglob("*"))
+        raise AnnotationError(
+            f"{folder}: expected pictures with .pts files, here or in folders below, "
+            f"found {pictures} pictures and no .pts file"
+        )
+    return labels
+
+
+def _pictures(folder: Path) -> dict[str, list[Path]]:
+    """The pictures directly in a folder by the stem of their names."""
+    pictures: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            pictures.setdefault(path.stem, []).append(path)
+    return pictures
+
+
+def _picture_of(labels: Path, candidates: list[Path]) -> Path:
+    if len(candidates) != 1:
+        names = " and ".join(path.name for path in candidates) or "none"
+        raise AnnotationError(
+            f"{labels}: expected one picture {labels.stem} beside it "
+            f"({', '.join(sorted(SUFFIXES))}), found {names}"
+        )
+    return candidates[0]

@@ -1,0 +1,219 @@
+"""The numbers of an evaluation; each function's text is the definition of its number.
+
+NME: normalised mean error of a face. CED: cumulative error distribution, the share of images with
+an NME up to a value. Errors may be fractions or percent, as long as thresholds are the same.
+Visibility: 1 = seen, 0 = hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aadn.errors import InputError
+from aadn.schemes import Scheme
+
+FloatArray = NDArray[np.float64]
+
+Normaliser = Literal["inter-ocular", "inter-pupil", "box", "diagonal"]
+
+
+def normalisers(scheme: Scheme, truth: ArrayLike, kind: Normaliser) -> FloatArray:
+    """The length in pixels that each face's errors are divided by.
+
+    Args:
+        scheme: whose points they are.
+        truth: (N, L, 2) pixels; NaN = not labelled.
+        kind: "inter-ocular", the distance of the outer eye corners; "inter-pupil", that of the
+            pupils or of the means of the eyes' points; "box", √(width·height) of the tight box
+            around the labelled points; "diagonal", that box's diagonal.
+
+    Returns:
+        (N,), all greater than 0.
+
+    Raises:
+        InputError: for another kind or shape, and for a face whose length is 0 or not labelled.
+    """
+    points = np.asarray(truth, np.float64)
+    if points.ndim != 3 or points.shape[1:] != (scheme.size, 2):
+        raise InputError(f"expected points (N, {scheme.size}, 2), got shape {points.shape}")
+    if kind in scheme.normalisers:
+        first, second = (points[:, list(group)].mean(axis=1) for group in scheme.normalisers[kind])
+        lengths = np.linalg.norm(first - second, axis=1)
+    elif kind in ("box", "diagonal"):
+        known = np.isfinite(points).all(axis=2)[..., None]
+        low = np.where(known, points, np.inf).min(axis=1, initial=np.inf)
+        high = np.where(known, points, -np.inf).max(axis=1, initial=-np.inf)
+        size = np.clip(high - low, 0, None)
+        lengths = np.sqrt(size.prod(axis=1)) if kind == "box" else np.linalg.norm(size, axis=1)
+    else:
+        known_kinds = ", ".join(get_args(Normaliser))
+        raise InputError(f"expected a normaliser of {known_kinds}; got {kind!r}")
+    wrong = ~(lengths > 0)
+    if wrong.any():
+        raise InputError(
+            f"face {int(np.argmax(wrong))}: its {kind} length is 0 or its landmarks are not "
+            "labelled; choose another normaliser"
+        )
+    return np.asarray(lengths, np.float64)
+
+
+def point_errors(predicted: ArrayLike, truth: ArrayLike, normaliser: ArrayLike) -> FloatArray:
+    """Distance of each landmark to the truth over the face's normaliser.
+
+    Args:
+        predicted, truth: (N, L, 2) pixels; NaN in the truth = not labelled.
+        normaliser: (N,) pixels, greater than 0.
+
+    Returns:
+        (N, L), NaN where not labelled.
+
+    Raises:
+        InputError: for other shapes or normalisers.
+    """
+    p, t, n = (np.asarray(a, np.float64) for a in (predicted, truth, normaliser))
+    if t.ndim != 3 or t.shape[2] != 2 or p.shape != t.shape or n.shape != t.shape[:1]:
+        raise InputError(
+            "expected predicted and true points (N, L, 2) and normalisers (N,), got shapes "
+            f"{p.shape}, {t.shape} and {n.shape}"
+        )
+    if not (n > 0).all():
+        raise InputError("expected normalisers greater than 0")
+    return np.asarray(np.linalg.norm(p - t, axis=2) / n[:, None], np.float64)
+
+
+def nme(predicted: ArrayLike, truth: ArrayLike, normaliser: ArrayLike) -> FloatArray:
+    """NME of each face as a fraction, (N,): mean of `point_errors` over its labelled points.
+
+    NaN for a face without any. The NME of a data set is the mean over its images.
+    """
+    errors = point_errors(predicted, truth, normaliser)
+    return mean_over(errors, np.isfinite(np.asarray(truth, np.float64)).all(axis=2))
+
+
+def mean_over(errors: FloatArray, chosen: NDArray[np.bool_]) -> FloatArray:
+    """Mean of each row of (N, L) over its chosen entries, (N,); NaN where a row has none."""
+    count = chosen.sum(axis=1)
+    total = np.where(chosen, errors, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def failure_rate(nme: ArrayLike, threshold: float) -> float:
+    """Share of images, 0…1, with an NME greater than the threshold."""
+    return float(np.mean(_errors(nme) > threshold))
+
+
+def auc(nme: ArrayLike, threshold: float) -> float:
+    """Area under the CED from 0 to the threshold, over the threshold: 0…1, 1 = no error.
+
+    By the identity 1 - mean(min(NME, t)) / t, which is exact; published scripts integrate the
+    curve numerically instead and differ from it in the third decimal.
+    """
+    if not threshold > 0:
+        raise InputError(f"expected a threshold greater than 0, got {threshold}")
+    return float(1 - np.mean(np.minimum(_errors(nme), threshold)) / threshold)
+
+
+def ced(nme: ArrayLike, grid: ArrayLike) -> FloatArray:
+    """Share of images, 0…1, with an NME up to each value of `grid` (K,); shape (K,)."""
+    errors = np.sort(_errors(nme))
+    return np.searchsorted(errors, np.asarray(grid, np.float64), side="right") / len(errors)
+
+
+def roc_auc(score: ArrayLike, label: ArrayLike) -> float | None:
+    """Probability that a positive scores higher than a negative; ties count half.
+
+    Args:
+        score: (N,), higher = more likely positive.
+        label: (N,) bool.
+
+    Returns:
+        0…1; None if all labels are the same.
+    """
+    scores, labels = _scored(score, label)
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if positives == 0 or negatives == 0:
+        return None
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(count) - (count - 1) / 2  # mid-ranks, counted from 1
+    total = ranks[place][labels].sum()
+    return float((total - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def average_precision(score: ArrayLike, label: ArrayLike) -> float | None:
+    """Mean of the precision over the steps of the recall (no interpolation), 0…1.
+
+    Arguments as for `roc_auc`; equal scores make one step. None without positives.
+    """
+    precision, recall = _precision_recall(*_scored(score, label))
+    if len(recall) == 0:
+        return None
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def recall_at_precision(
+    score: ArrayLike, label: ArrayLike, precision: float = 0.8
+) -> float | None:
+    """Highest recall, 0…1, of any threshold whose precision is at least `precision`.
+
+    Arguments as for `roc_auc`. 0 if no threshold reaches it, None without positives. The figure
+    of merit of COFW with "hidden" as the positives and a precision of 0.8.
+    """
+    reached, recall = _precision_recall(*_scored(score, label))
+    if len(recall) == 0:
+        return None
+    return float(recall[reached >= precision].max(initial=0.0))
+
+
+def expected_calibration_error(
+    probability: ArrayLike, label: ArrayLike, bins: int = 15
+) -> float | None:
+    """Mean distance, 0…1, of what is predicted to what happens.
+
+    Entries fall into `bins` equal intervals of the predicted probability of a positive; the
+    result is the mean over entries of |mean probability - share of positives| of their interval.
+    None without entries. (15 intervals, as is usual.)
+    """
+    predicted, labels = _scored(probability, label)
+    if len(predicted) == 0:
+        return None
+    if predicted.min() < 0 or predicted.max() > 1:
+        raise InputError("expected probabilities in [0, 1]")
+    place = np.minimum((predicted * bins).astype(int), bins - 1)
+    gap = np.bincount(place, predicted - labels, bins)
+    return float(np.abs(gap).sum() / len(predicted))
+
+
+def _errors(nme: ArrayLike) -> FloatArray:
+    errors = np.asarray(nme, np.float64)
+    if errors.ndim != 1 or len(errors) == 0 or not (errors >= 0).all():
+        raise InputError(
+            f"expected the NME of at least one image, (N,) and none of it NaN; got {errors.shape}"
+        )
+    return errors
+
+
+def _scored(score: ArrayLike, label: ArrayLike) -> tuple[FloatArray, NDArray[np.bool_]]:
+    scores, labels = np.asarray(score, np.float64), np.asarray(label)
+    if scores.ndim != 1 or scores.shape != labels.shape or np.isnan(scores).any():
+        raise InputError(
+            f"expected scores (N,) without NaN and labels (N,), got {scores.shape} and "
+            f"{labels.shape}"
+        )
+    return scores, labels.astype(bool)
+
+
+def _precision_recall(
+    scores: FloatArray, labels: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Precision and recall at each distinct threshold, from the highest; empty if no positives."""
+    if not labels.any():
+        return np.empty(0), np.empty(0)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # of a run of equal scores
+    found = np.cumsum(labels[order])[last]
+    called = np.flatnonzero(last) + 1
+    return found / called, found / labels.sum()

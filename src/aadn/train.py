@@ -1,0 +1,503 @@
+"""Training: from folders of labelled faces to a checkpoint, in one visible loop."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as distributed
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from aadn import augment, checkpoint
+from aadn.augment import Draw, Ranges
+from aadn.crops import CropSet, cut_crops
+from aadn.datasets.folder import read_folders
+from aadn.errors import InputError, OutputError, WeightsError
+from aadn.files import write_whole
+from aadn.losses import HEATMAP_LOSS, PAPER_LOSS, LossWeights, total_loss
+from aadn.metrics import normalisers, roc_auc
+from aadn.metrics import nme as image_nme
+from aadn.models.build import ModelConfig, Network, build
+from aadn.models.imagenet import load_imagenet
+from aadn.occlude import Cutouts
+from aadn.samples import Sample, hold_out
+from aadn.schemes import scheme_of
+
+CLIP = 5.0
+"""Gradients longer than this are shortened to it (our choice)."""
+
+STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, on what and for how long. Defaults are our choice.
+
+    Attributes:
+        folders: training data, folders of pictures with .pts files (300W's layout).
+        out: folder for best.safetensors, last.safetensors and metrics.jsonl.
+        validation: folders to validate on, beside the held-out part of the training data.
+        hold_out: share of the training data to validate on; pictures stay together.
+        model: which network.
+        epochs: passes over the training data.
+        batch: faces per step, over all processes.
+        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
+        weight_decay: of AdamW.
+        warmup: steps of linear warm-up.
+        ema: decay of the weights' moving average, which is what is validated and kept.
+        occluders: a folder of RGBA cut-outs, beside the drawn ones.
+        paint_occluders: put synthetic occluders on training faces.
+        imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
+        initial: a checkpoint of the same model to start from.
+        resume: go on from `out`/last.safetensors.
+        seed: of weights, order, augmentation and occluders.
+        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes bf16 where the processor has it.
+        loss: weights of the loss's terms; None takes the model's own.
+    """
+
+    folders: tuple[Path, ...]
+    out: Path
+    validation: tuple[Path, ...] = ()
+    hold_out: float = 0.1
+    model: ModelConfig = field(default_factory=ModelConfig)
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup: int = 500
+    ema: float = 0.999
+    occluders: Path | None = None
+    paint_occluders: bool = True
+    imagenet: str | None = None
+    initial: Path | None = None
+    resume: bool = False
+    seed: int = 0
+    workers: int = -1
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    loss: LossWeights | None = None
+
+
+def train(config: TrainConfig) -> Path:
+    """Train as configured; returns the file of the best checkpoint.
+
+    Run under `torchrun` it uses one process per device. Killed at any moment, the same call with
+    `resume` goes on from the last whole epoch and reaches the same numbers. Raises AadnError for
+    data, files or options that cannot be used.
+    """
+    with _processes(config) as (rank, world, device):
+        return _train(config, rank, world, device)
+
+
+def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> Path:
+    _check(config, world)
+    last, best = config.out / "last.safetensors", config.out / "best.safetensors"
+    resumed = checkpoint.load(last) if config.resume else None
+    if resumed is not None:
+        _same_run(config, resumed[1], resumed[2]["config"], last)
+    elif last.exists():
+        raise OutputError(
+            f"{last} exists: add --resume to go on with that run, or choose another --out"
+        )
+    if rank == 0:
+        write_whole(config.out / "config.json", json.dumps(_plain(config), indent=1) + "\n")
+
+    training, validation = _samples(config)
+    size = config.model.input_size
+    quiet = rank > 0 or not sys.stderr.isatty()
+    crops = cut_crops(training, size, title="reading training faces")
+    judged = cut_crops(validation, size, title="reading validation faces") if rank == 0 else None
+    cutouts = Cutouts.load(config.occluders) if config.occluders else None
+    draws = Draw(crops, size, config.seed, Ranges(), cutouts, occluders=config.paint_occluders)
+
+    torch.manual_seed(config.seed)
+    mean_shape = np.nanmean((crops.points + 0.5) / crops.images.shape[1], axis=0)
+    mean_shape = (mean_shape - 0.5) * crops.margin + 0.5
+    network = build(config.model, torch.from_numpy(mean_shape).float())
+    if rank == 0 and resumed is None:
+        _say(_start(network, config))
+    elif resumed is None:
+        _start(network, config)
+    network = network.to(device=device, memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(
+        _groups(network, config.weight_decay), lr=config.learning_rate, fused=True
+    )
+    average = {name: t.detach().clone() for name, t in network.state_dict().items()}
+    first, step, best_score = 0, 0, math.inf
+    if resumed is not None:
+        first, step, best_score = _restore(network, optimiser, average, resumed, last)
+        _keep_log(config.out / "metrics.jsonl", first) if rank == 0 else None
+
+    model: torch.nn.Module = network
+    if world > 1:
+        ids = [device.index] if device.type == "cuda" else None
+        model = torch.nn.parallel.DistributedDataParallel(network, device_ids=ids)
+    stored = torch.from_numpy(crops.images).to(device)
+    weights = config.loss or (HEATMAP_LOSS if config.model.name == "heatmap" else PAPER_LOSS)
+    half = _bf16(config.precision, device)
+    batch = min(config.batch // world, len(crops.images) // world)
+    steps = len(crops.images) // (batch * world)
+    loader = _loader(draws, stored, config, first, rank, world, batch, steps)
+
+    batches = iter(loader)
+    for epoch in range(first, config.epochs):
+        network.train()
+        began, totals = time.perf_counter(), {}
+        bar = tqdm(range(steps), f"epoch {epoch + 1}/{config.epochs}", disable=quiet, leave=False)
+        for _ in bar:
+            drawn = {name: t.to(device, non_blocking=True) for name, t in next(batches).items()}
+            images = drawn["images"] if "images" in drawn else augment.apply(stored, drawn)
+            images = images.contiguous(memory_format=torch.channels_last)
+            for group in optimiser.param_groups:
+                group["lr"] = _rate(step, steps * config.epochs, config)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                prediction = model(images)
+            loss, terms = total_loss(
+                prediction,
+                drawn["points"],
+                drawn["visible"],
+                drawn["face"],
+                drawn["seen"],
+                network.regularisation(),
+                weights,
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimiser.step()
+            step += 1
+            _move_average(average, network, config.ema, step)
+            for name, term in {"loss": loss, **terms}.items():
+                totals[name] = totals.get(name, 0.0) + term.detach()
+            if not quiet and step % 10 == 0:
+                bar.set_postfix(loss=f"{float(loss):.3f}")
+        if not all(math.isfinite(float(v)) for v in totals.values()):
+            raise InputError(
+                f"the loss became {float(totals['loss'])} in epoch {epoch + 1}; try a lower "
+                f"--learning-rate (now {config.learning_rate}) or --precision fp32"
+            )
+        seconds = time.perf_counter() - began
+        if rank == 0 and judged is not None:
+            record: dict[str, Any] = {"epoch": epoch + 1, "step": step}
+            record |= {name: round(float(v) / steps, 6) for name, v in totals.items()}
+            record |= validate(config, average, judged, device, half)
+            record["images_per_second"] = round(steps * batch * world / seconds, 1)
+            score = (record["nme"] + record["nme_occluded"]) / 2
+            better = score < best_score
+            best_score = min(best_score, score)
+            tensors = {f"ema.{name}": t for name, t in average.items()}
+            if better:
+                checkpoint.save(best, tensors, config.model, {"metrics": record})
+            _append(config.out / "metrics.jsonl", record)
+            tensors |= {f"model.{name}": t for name, t in network.state_dict().items()}
+            tensors |= _optimiser_tensors(network, optimiser)
+            state = {"epoch": epoch + 1, "step": step, "best": best_score, "config": _plain(config)}
+            checkpoint.save(last, tensors, config.model, state)
+            _say(
+                f"epoch {epoch + 1}/{config.epochs}  loss {record['loss']:.4f}  validation NME "
+                f"{record['nme']:.3f} % clean, {record['nme_occluded']:.3f} % occluded, "
+                f"visibility AUC {record['visibility_auc'] or math.nan:.3f}, "
+                f"{record['images_per_second']:.0f} images/s{'  best' if better else ''}"
+            )
+        if world > 1:
+            distributed.barrier()
+    return best
+
+
+def validate(
+    config: TrainConfig,
+    weights: dict[str, Tensor],
+    crops: CropSet,
+    device: torch.device,
+    half: bool,
+) -> dict[str, float | None]:
+    """NME (inter-ocular, %) on crops as they are and with synthetic occluders.
+
+    Also the ROC-AUC of visibility on the occluded ones; None if it is undefined.
+    """
+    network = build(config.model)
+    network.load_state_dict(weights)
+    network = network.to(device=device, memory_format=torch.channels_last).eval()
+    size, scheme = config.model.input_size, scheme_of(config.model.landmarks)
+    stored = torch.from_numpy(crops.images).to(device)
+    result: dict[str, float | None] = {}
+    for name, occluders in (("nme", False), ("nme_occluded", True)):
+        draws = Draw(crops, size, config.seed + 1, STILL, occluders=occluders)
+        predicted, truth, visible, seen = [], [], [], []
+        for start in range(0, len(draws), 64):
+            rows = [draws[(0, i)] for i in range(start, min(start + 64, len(draws)))]
+            drawn = torch.utils.data.default_collate(rows)
+            drawn["light"] = torch.tensor([1, 1, 1, 1, 0, 0, 0, 0, 0.0]).expand(len(rows), 9)
+            drawn = {key: t.to(device) for key, t in drawn.items()}
+            images = augment.apply(stored, drawn)
+            images = images.contiguous(memory_format=torch.channels_last)
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16, enabled=half),
+            ):
+                prediction = network(images)
+            predicted.append(prediction.points.float().cpu().numpy())
+            visible.append(prediction.visibility.float().cpu().numpy())
+            truth.append(drawn["points"].cpu().numpy())
+            seen.append(drawn["visible"].cpu().numpy())
+        points = np.concatenate(truth).astype(np.float64)
+        lengths = normalisers(scheme, points, "inter-ocular")
+        errors = image_nme(np.concatenate(predicted).astype(np.float64), points, lengths)
+        result[name] = round(100 * float(np.mean(errors)), 4)
+        labels, scores = np.concatenate(seen).ravel(), np.concatenate(visible).ravel()
+        known = np.isfinite(labels)
+        area = roc_auc(scores[known], labels[known] > 0.5)
+        result["visibility_auc"] = None if area is None else round(area, 4)
+    return result
+
+
+def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
+    """Training and validation samples; InputError if either is empty."""
+    landmarks = config.model.landmarks
+    training, validation = hold_out(
+        read_folders(config.folders, landmarks), config.hold_out, config.seed
+    )
+    if config.validation:
+        validation += read_folders(config.validation, landmarks)
+    for name, part in (("training", training), ("validation", validation)):
+        if not part:
+            raise InputError(
+                f"no {name} samples are left: expected more pictures, or another --hold-out "
+                f"(now {config.hold_out}) or --validation"
+            )
+    return training, validation
+
+
+def _check(config: TrainConfig, world: int) -> None:
+    for name in ("epochs", "batch"):
+        if getattr(config, name) < 1:
+            raise InputError(f"expected {name} of at least 1, got {getattr(config, name)}")
+    if config.batch % world:
+        raise InputError(f"expected a batch that {world} processes can share, got {config.batch}")
+    if config.learning_rate <= 0:
+        raise InputError(f"expected a learning rate above 0, got {config.learning_rate}")
+
+
+def _start(network: Network, config: TrainConfig) -> str:
+    """Load initial weights; returns a line that says which."""
+    if config.initial is not None:
+        loaded, other = checkpoint.load_model(config.initial)
+        if other != config.model:
+            raise WeightsError(f"{config.initial}: expected {config.model}, got {other}")
+        network.load_state_dict(loaded.state_dict())
+        return f"starting from {config.initial}"
+    if config.imagenet is not None:
+        if config.model.name == "heatmap":
+            raise InputError("the heatmap network has a trunk of its own: leave out --imagenet")
+        return load_imagenet(network.trunk, config.imagenet) or ""
+    return "starting from random weights (no --imagenet and no --initial given)"
+
+
+def _groups(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels, none for biases and normalisation."""
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _rate(step: int, total: int, config: TrainConfig) -> float:
+    """Linear warm-up, then half a cosine to 0."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup))
+    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / max(1, total)))
+
+
+@torch.no_grad()
+def _move_average(
+    average: dict[str, Tensor], network: torch.nn.Module, decay: float, step: int
+) -> None:
+    """Move the weights' average; early on it follows faster, and buffers are copied."""
+    decay = min(decay, (1 + step) / (10 + step))
+    weights = dict(network.named_parameters())
+    moved = [average[name] for name in weights]
+    torch._foreach_lerp_(moved, [w.detach() for w in weights.values()], 1 - decay)
+    for name, buffer in network.named_buffers():
+        average[name].copy_(buffer)
+
+
+def _rows(
+    count: int, seed: int, epoch: int, rank: int, world: int, batch: int, steps: int
+) -> Iterator[list[tuple[int, int]]]:
+    """The (epoch, index) pairs of each step of one epoch for one process."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    for step in range(steps):
+        start = step * batch * world + rank * batch
+        yield [(epoch, int(i)) for i in order[start : start + batch]]
+
+
+class _Batches(torch.utils.data.Sampler[list[tuple[int, int]]]):
+    """All steps of all epochs that are left, so that workers live through the whole run."""
+
+    def __init__(self, epochs: range, *rows: int) -> None:
+        self.epochs, self.rows = epochs, rows
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        count, seed, rank, world, batch, steps = self.rows
+        for epoch in self.epochs:
+            yield from _rows(count, seed, epoch, rank, world, batch, steps)
+
+
+class _Collate:
+    """Stack draws; on a CPU also make their pictures, so that the workers share that work."""
+
+    def __init__(self, stored: Tensor) -> None:
+        self.stored = stored if stored.device.type == "cpu" else None
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        batch: dict[str, Tensor] = torch.utils.data.default_collate(rows)
+        if self.stored is not None:
+            batch["images"] = augment.apply(self.stored, batch)
+        return batch
+
+
+def _loader(
+    draws: Draw,
+    stored: Tensor,
+    config: TrainConfig,
+    first: int,
+    rank: int,
+    world: int,
+    batch: int,
+    steps: int,
+) -> torch.utils.data.DataLoader[dict[str, Tensor]]:
+    workers = config.workers
+    if workers < 0:
+        workers = max(1, min(16, (os.cpu_count() or 1) // world - 1))
+    sampler = _Batches(
+        range(first, config.epochs), len(draws), config.seed, rank, world, batch, steps
+    )
+    return torch.utils.data.DataLoader(
+        draws,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_Collate(stored),
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(0)
+
+
+def _bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@contextlib.contextmanager
+def _processes(config: TrainConfig) -> Iterator[tuple[int, int, torch.device]]:
+    """Rank, number of processes and device; joins the others under torchrun."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    name = config.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("expected a CUDA device, found none; use --device cpu")
+    device = torch.device(f"cuda:{local}" if name == "cuda" else name)
+    if world == 1:
+        yield rank, world, device
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, timeout=datetime.timedelta(minutes=30))
+    try:
+        yield rank, world, device
+    finally:
+        distributed.destroy_process_group()
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """The configuration as JSON holds it."""
+    return dict(json.loads(json.dumps(dataclasses.asdict(config), default=str)))
+
+
+_FREE = {"resume", "workers", "device", "out"}  # may change between a run and its resumption
+
+
+def _same_run(
+    config: TrainConfig, model: ModelConfig, earlier: dict[str, Any], path: Path
+) -> None:
+    now = _plain(config)
+    changed = [k for k in now if k not in _FREE and now[k] != earlier.get(k)]
+    if changed or model != config.model:
+        what = ", ".join(f"{k} was {earlier.get(k)}, is {now[k]}" for k in changed)
+        raise InputError(f"{path} is of a run with other settings: {what}; repeat its settings")
+
+
+def _optimiser_tensors(
+    network: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    names = {id(p): name for name, p in network.named_parameters()}
+    return {
+        f"optimiser.{names[id(p)]}.{key}": value
+        for p, state in optimiser.state.items()
+        for key, value in state.items()
+    }
+
+
+def _restore(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    resumed: tuple[dict[str, Tensor], ModelConfig, dict[str, Any]],
+    path: Path,
+) -> tuple[int, int, float]:
+    """Fill network, optimiser and average; returns epochs done, steps done and the best score."""
+    tensors, _, state = resumed
+    weights = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    checkpoint.load_state(network, weights, path)
+    for name in average:
+        average[name].copy_(tensors[f"ema.{name}"])
+    for name, parameter in network.named_parameters():
+        optimiser.state[parameter] = {
+            key: tensors[f"optimiser.{name}.{key}"].to(
+                parameter.device if key != "step" or parameter.is_cuda else "cpu"
+            )
+            for key in ("step", "exp_avg", "exp_avg_sq")
+        }
+    return state["epoch"], state["step"], state["best"]
+
+
+def _keep_log(path: Path, epochs: int) -> None:
+    """Drop the lines after the epoch that is resumed from."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        kept = [line for line in lines if json.loads(line)["epoch"] <= epochs]
+        write_whole(path, "".join(f"{line}\n" for line in kept))
+
+
+def _append(path: Path, record: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
+
+
