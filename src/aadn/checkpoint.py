@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from torch import Tensor
 
 from aadn.augment import normalise
 from aadn.errors import InputError, WeightsError
+from aadn.faces import OCCLUSION_GRID
 from aadn.files import write_whole
 from aadn.geometry import CROP_FACTOR
 from aadn.models.build import ModelConfig, Network, build
+from aadn.network import Card
 from aadn.schemes import scheme_of
 
 FORMAT = 1
@@ -87,15 +88,16 @@ def load_model(path: Path) -> tuple[Network, ModelConfig]:
 class TorchNetwork:
     """A checkpoint behind the same interface as aadn.network.Network: crops to landmarks."""
 
-    def __init__(self, network: Network, config: ModelConfig, sha256: str = "") -> None:
+    def __init__(self, network: Network, config: ModelConfig) -> None:
         self.network = Deployed(network.folded())
-        self.model = config.name
-        self.landmarks = config.landmarks
-        self.scheme = scheme_of(config.landmarks).name
-        self.size = config.input_size
-        self.crop_factor = CROP_FACTOR
-        self.visibility_threshold = 0.5
-        self.sha256 = sha256
+        self.card = Card(
+            model=config.name,
+            scheme=scheme_of(config.landmarks).name,
+            landmarks=config.landmarks,
+            size=config.input_size,
+            crop_factor=CROP_FACTOR,
+            visibility_threshold=0.5,
+        )
 
     def __call__(
         self, crops: NDArray[np.uint8]
@@ -113,15 +115,13 @@ class TorchNetwork:
 class Deployed(torch.nn.Module):
     """A network with its normalisation inside and pixels outside: what is exported to ONNX."""
 
-    GRID = 7
-
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         with torch.inference_mode():
             seen = network.eval()(torch.zeros(1, 3, network.size, network.size)).seen
-        cells = self.GRID if seen is None else seen.shape[1]
-        self.register_buffer("resize", _area_weights(cells, self.GRID))
+        cells = OCCLUSION_GRID if seen is None else seen.shape[1]
+        self.register_buffer("resize", _area_weights(cells, OCCLUSION_GRID))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Crops (N, S, S, 3) uint8 RGB.
@@ -132,8 +132,8 @@ class Deployed(torch.nn.Module):
         prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
         points = prediction.points * self.network.size - 0.5
         if prediction.seen is None:
-            occlusion = torch.full_like(points[:, : self.GRID, :1], torch.nan)
-            occlusion = occlusion.expand(-1, -1, self.GRID)
+            occlusion = torch.full_like(points[:, : OCCLUSION_GRID, :1], torch.nan)
+            occlusion = occlusion.expand(-1, -1, OCCLUSION_GRID)
         else:
             assert isinstance(self.resize, Tensor)
             occlusion = 1 - self.resize @ prediction.seen.float() @ self.resize.T
@@ -151,5 +151,4 @@ def _area_weights(source: int, target: int) -> Tensor:
 
 def load_network(path: Path) -> TorchNetwork:
     """A checkpoint as a callable for evaluation; WeightsError as in `load`."""
-    network, config = load_model(path)
-    return TorchNetwork(network, config, hashlib.sha256(path.read_bytes()).hexdigest())
+    return TorchNetwork(*load_model(path))

@@ -35,7 +35,7 @@ class LossWeights:
 
 
 PAPER_LOSS = LossWeights(squared=1.0, nuclear=1e-5, visibility=0.05)
-HEATMAP_LOSS = LossWeights(absolute=40.0, visibility=0.5, heatmap=0.2, seen=0.3)
+HEATMAP_LOSS = LossWeights(absolute=40.0, visibility=0.5, heatmap=0.4, seen=0.3)
 
 SIGMA = 0.8
 """Standard deviation of the heatmaps' Gaussian in cells (our choice)."""

@@ -43,7 +43,7 @@ def normalisers(scheme: Scheme, truth: ArrayLike, kind: Normaliser) -> FloatArra
         first, second = (points[:, list(group)].mean(axis=1) for group in scheme.normalisers[kind])
         lengths = np.linalg.norm(first - second, axis=1)
     elif kind in ("box", "diagonal"):
-        known = np.isfinite(points).all(axis=2)[..., None]
+        known = labelled(points)[..., None]
         low = np.where(known, points, np.inf).min(axis=1, initial=np.inf)
         high = np.where(known, points, -np.inf).max(axis=1, initial=-np.inf)
         size = np.clip(high - low, 0, None)
@@ -90,7 +90,12 @@ def nme(predicted: ArrayLike, truth: ArrayLike, normaliser: ArrayLike) -> FloatA
     NaN for a face without any. The NME of a data set is the mean over its images.
     """
     errors = point_errors(predicted, truth, normaliser)
-    return mean_over(errors, np.isfinite(np.asarray(truth, np.float64)).all(axis=2))
+    return mean_over(errors, labelled(np.asarray(truth, np.float64)))
+
+
+def labelled(points: FloatArray) -> NDArray[np.bool_]:
+    """Which points of (..., 2) have both coordinates; shape (...)."""
+    return np.asarray(np.isfinite(points).all(axis=-1), bool)
 
 
 def mean_over(errors: FloatArray, chosen: NDArray[np.bool_]) -> FloatArray:
@@ -154,9 +159,7 @@ def average_precision(score: ArrayLike, label: ArrayLike) -> float | None:
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def recall_at_precision(
-    score: ArrayLike, label: ArrayLike, precision: float = 0.8
-) -> float | None:
+def recall_at_precision(score: ArrayLike, label: ArrayLike, precision: float = 0.8) -> float | None:
     """Highest recall, 0…1, of any threshold whose precision is at least `precision`.
 
     Arguments as for `roc_auc`. 0 if no threshold reaches it, None without positives. The figure

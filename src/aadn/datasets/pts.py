@@ -58,7 +58,9 @@ def read_pts(path: str | Path) -> FloatArray:
             header = True
             if match[1].lower() == "n_points":
                 if not match[2].isdecimal():
-                    raise AnnotationError(f"{where}: expected n_points: a number, got {line[:40]!r}")
+                    raise AnnotationError(
+                        f"{where}: expected n_points: a number, got {line[:40]!r}"
+                    )
                 wanted = int(match[2])
         elif header and not opened:
             raise AnnotationError(

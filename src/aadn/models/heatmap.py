@@ -23,6 +23,10 @@ from aadn.models.prediction import Prediction
 from aadn.models.resnet import BasicBlock, Float32Linear, conv_bn_relu
 
 
+SHARPNESS = 8.0
+"""Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""
+
+
 class HeatmapAadn(nn.Module):
     """Heatmaps at a quarter of the input's resolution, refined by attention between landmarks.
 
@@ -91,6 +95,9 @@ class HeatmapAadn(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.normal_(self.heatmap.weight, std=0.01)
+        # P starts near 0.9 everywhere: most of a face is seen, and nothing is gated away.
+        nn.init.normal_(self.distillation.occlusion.conv.weight, std=0.01)
+        nn.init.constant_(self.distillation.occlusion.conv.bias, 2.0)
 
     def forward(self, image: Tensor) -> Prediction:
         """Image (B, 3, S, S), ImageNet mean/std -> Prediction, its heatmaps (B, L, S/4, S/4).
@@ -107,7 +114,7 @@ class HeatmapAadn(nn.Module):
         p2 = self.up2(_enlarged(p2, 2) + self.lateral2(c2) * seen2)  # (B, w2, S/8, S/8)
         p1 = _enlarged(self.narrow(p2), 2) + self.lateral1(c1) * seen1
         p1 = self.up1(p1)  # (B, w1, S/4, S/4)
-        heatmaps = self.heatmap(p1).float()  # (B, L, S/4, S/4)
+        heatmaps = SHARPNESS * self.heatmap(p1).float()  # (B, L, S/4, S/4)
         weights = torch.softmax(heatmaps.flatten(2), dim=2)  # (B, L, S/4·S/4)
         points = expectation(weights, heatmaps.shape[3])  # (B, L, 2)
 

@@ -1,0 +1,489 @@
+"""A network and labelled pictures to a report: numbers as JSON and Markdown, and a CED plot.
+
+What each number means stands at `Report`, and the formulas in `aadn.metrics`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aadn.datasets.folder import check_points, read_folders
+from aadn.detect import Detector, default_detector
+from aadn.errors import InputError, MissingDependencyError, WeightsError
+from aadn.files import write_whole
+from aadn.geometry import crop_matrix, invert, transform, warp
+from aadn.images import load_image
+from aadn.metrics import (
+    Normaliser,
+    auc,
+    average_precision,
+    expected_calibration_error,
+    failure_rate,
+    mean_over,
+    normalisers,
+    point_errors,
+    recall_at_precision,
+    roc_auc,
+)
+from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.occlude import Cutouts, TestOccluder, occlude_picture
+from aadn.schemes import scheme_of
+
+if TYPE_CHECKING:
+    from aadn.samples import Sample
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+Boxes = Literal["truth", "detector"]
+Occlude = Literal["none", TestOccluder]
+
+MIN_OVERLAP = 0.3
+"""A detected face is the labelled one if their boxes overlap at least so much (intersection over
+union; our choice: detectors' boxes overlap the right face's by 0.6 to 0.9, a neighbour's by 0)."""
+
+CHUNK = 64
+"""Crops that are kept before they go through the network together (our choice)."""
+
+CropNetwork = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
+"""Crops (N, S, S, 3) uint8 RGB to points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] (NaN
+from a network without it) and occlusion (N, 7, 7). On it, or on its `card`, are `size` (S),
+`landmarks` (L), `crop_factor` and `visibility_threshold`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was measured on N labelled faces, one row each.
+
+    Attributes:
+        errors: (N, L) distance of each landmark to the truth, in percent of the normaliser; NaN
+            where it is not labelled and for a missed face.
+        missed: (N,) the detector did not find the face.
+        visible: (N, L) true visibility; None where the labels do not say and nothing was put on
+            the faces.
+        visibility: (N, L) predicted visibility in [0, 1]; NaN for a missed face, or everywhere
+            from a network that does not predict it.
+    """
+
+    errors: FloatArray
+    missed: BoolArray
+    visible: BoolArray | None
+    visibility: FloatArray
+
+    def __getitem__(self, rows: NDArray[Any]) -> Measured:
+        visible = None if self.visible is None else self.visible[rows]
+        return Measured(self.errors[rows], self.missed[rows], visible, self.visibility[rows])
+
+    @property
+    def nme(self) -> FloatArray:
+        """NME in percent of the faces that were found and have labels, (M,)."""
+        values = mean_over(self.errors, np.isfinite(self.errors))
+        return values[np.isfinite(values)]
+
+    def numbers(self, threshold: float) -> dict[str, Any]:
+        """The measured entries of `Report.results`; `threshold` of visibility as in the network."""
+        nme = self.nme
+        labelled = np.isfinite(self.errors)
+        visible = np.ones_like(labelled) if self.visible is None else self.visible
+        result: dict[str, Any] = {
+            "images": len(self.errors),
+            "missed": int(self.missed.sum()),
+            "nme": _mean(nme),
+            "nme_visible": _mean(mean_over(self.errors, labelled & visible)),
+            "nme_hidden": _mean(mean_over(self.errors, labelled & ~visible)),
+            "fr_8": 100 * failure_rate(nme, 8) if len(nme) else None,
+            "fr_10": 100 * failure_rate(nme, 10) if len(nme) else None,
+            "auc_8": 100 * auc(nme, 8) if len(nme) else None,
+        }
+        found = np.isfinite(self.visibility)
+        known = self.visible is not None
+        seen, truth = self.visibility[found], visible[found]
+        area = roc_auc(seen, truth) if known else None
+        precision = average_precision(1 - seen, ~truth) if known else None
+        recall = recall_at_precision(1 - seen, ~truth, 0.8) if known else None
+        calibration = expected_calibration_error(seen, truth) if known else None
+        false_alarms = _mean((seen[truth] < threshold).astype(float)) if known else None
+        return result | {
+            "visibility_auc": area,
+            "hidden_points": int((~visible[~self.missed]).sum()) if known else None,
+            "hidden_average_precision": precision,
+            "hidden_recall_at_precision_80": None if recall is None else 100 * recall,
+            "visible_called_hidden": None if false_alarms is None else 100 * false_alarms,
+            "calibration_error": calibration,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The result of an evaluation.
+
+    `results` is what the JSON file holds; a number that is undefined is null. "Percent" is 0…100,
+    other figures of visibility are 0…1.
+
+    - `images`: labelled faces; `missed`: those that the detector did not find. Every other number
+      is over the faces found: a missed face has no error, and is no failure in `fr_8`.
+    - `normaliser`, `boxes`, `occlude`, `seed`, `model` (name, sha256 of its file): what was run.
+    - `nme`: mean over faces of their NME, percent. `nme_visible`, `nme_hidden`: the same over the
+      visible (hidden) landmarks of each face; faces without such landmarks are left out. Without
+      occluders, and unless every face has labels of visibility, all landmarks count as visible and
+      the figures of visibility below are null.
+    - `fr_8`, `fr_10`: percent of faces with an NME above 8 % (10 %); `auc_8`: area under the CED
+      up to 8 %, percent.
+    - `visibility_auc`: probability that a visible landmark is given a higher visibility than a
+      hidden one. A landmark beyond the picture's border is hidden, as in training.
+    - `hidden_points`: number of hidden landmarks; `hidden_average_precision` and
+      `hidden_recall_at_precision_80` (percent) of finding them; `visible_called_hidden`: percent
+      of visible landmarks whose visibility is below the network's threshold;
+      `calibration_error`: of visibility, expected over 15 bins.
+    - `folders`: the measured numbers of each folder.
+
+    `nme` (M,) has the NME of each face found, in percent.
+    """
+
+    results: dict[str, Any]
+    nme: FloatArray
+
+    def markdown(self) -> str:
+        """A table with a row for each folder, if there are several, and one for all."""
+        r = self.results
+        note = f"NME in % of the {r['normaliser']} {_LENGTH[r['normaliser']]}, boxes from "
+        note += {"truth": "the ground truth", "detector": "the detector"}[r["boxes"]]
+        if r["occlude"] != "none":
+            note += f", occluded by {_ARTICLE[r['occlude']]} (seed {r['seed']})"
+        note += f". Model: {r['model']['name']}."
+        rows = [["pictures", *_COLUMNS]]
+        rows += [["---", *["---:"] * len(_COLUMNS)]]
+        if len(r["folders"]) > 1:
+            rows += [_row(f["folder"], f) for f in r["folders"]]
+        rows += [_row(r["folders"][0]["folder"] if len(r["folders"]) == 1 else "all", r)]
+        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return f"{note}\n\n{table}\n"
+
+    def to_json(self) -> str:
+        """`results` as JSON."""
+        return json.dumps(self.results, indent=2, allow_nan=False) + "\n"
+
+    def write_json(self, path: str | Path) -> None:
+        """Write `results` as a JSON file, whole or not at all; OutputError if that fails."""
+        write_whole(Path(path), self.to_json())
+
+
+_COLUMNS = {
+    "images": "images",
+    "missed": "missed",
+    "NME": "nme",
+    "NME visible": "nme_visible",
+    "NME hidden": "nme_hidden",
+    "FR@8 %": "fr_8",
+    "FR@10 %": "fr_10",
+    "AUC@8 %": "auc_8",
+    "visibility ROC-AUC": "visibility_auc",
+}
+_LENGTH = {
+    "inter-ocular": "distance (outer eye corners)",
+    "inter-pupil": "distance",
+    "box": "size √(w·h)",
+    "diagonal": "of the box",
+}
+_ARTICLE = {
+    "rectangle": "a rectangle",
+    "mask": "a face mask",
+    "sunglasses": "sunglasses",
+    "hand": "a hand",
+}
+
+
+def evaluate(
+    network: CropNetwork,
+    samples: Sequence[Sample],
+    *,
+    normaliser: Normaliser = "inter-ocular",
+    boxes: Boxes = "truth",
+    detector: Detector | None = None,
+    occlude: Occlude = "none",
+    occluders: str | Path | None = None,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    sha256: str | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Run a network on labelled pictures and measure it.
+
+    Args:
+        network: see `CropNetwork`.
+        samples: at least one.
+        normaliser: what errors are divided by, see `aadn.metrics.normalisers`.
+        boxes: crop around the box of the true landmarks, or around what the detector finds: of its
+            boxes the one that overlaps the true box most, and at least by MIN_OVERLAP; otherwise
+            the face is missed.
+        detector: picture to landmark boxes (N, 4) and scores; None for `default_detector()`.
+        occlude: what is put on each face before it is detected; it depends on the seed and on the
+            picture's name (with that of its folder), not on the order of the samples.
+        occluders: folder of photographed occluders; None for drawn ones.
+        seed: of the occluders.
+        groups: a name for each sample, its folder for example, to be reported apart.
+        sha256: of the network's file, for the report.
+        progress: show a bar; None for a bar where the error output is a terminal.
+
+    Raises:
+        InputError: for arguments out of range, or landmarks that the normaliser or the occluder
+            needs and a sample lacks.
+        ImageError, AnnotationError: for a picture or labels that are broken.
+        WeightsError: if the network gives points that are not finite.
+    """
+    card: Any = getattr(network, "card", network)
+    _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed, groups)
+    scheme = scheme_of(card.landmarks)
+    lengths = np.concatenate([_length(s, scheme, normaliser) for s in samples])
+    cutouts = None
+    if occlude != "none" and occluders is not None:
+        cutouts = Cutouts.load(Path(occluders))
+    if boxes == "detector" and detector is None:
+        detector = default_detector()
+
+    count, landmarks = len(samples), card.landmarks
+    truth = np.stack([sample.points for sample in samples])
+    predicted = np.full((count, landmarks, 2), np.nan)
+    visibility = np.full((count, landmarks), np.nan)
+    visible = np.ones((count, landmarks), bool)
+    missed = np.zeros(count, bool)
+    crops: list[NDArray[np.uint8]] = []
+    places: list[tuple[int, FloatArray]] = []
+
+    def flush() -> None:
+        if not crops:
+            return
+        points, seen, _ = network(np.stack(crops))
+        for (i, matrix), face, face_seen in zip(places, points, seen, strict=True):
+            if not np.isfinite(face).all():
+                raise WeightsError(
+                    f"the network's landmarks on {samples[i].image} are not finite; "
+                    "its weights are broken"
+                )
+            predicted[i] = transform(face, invert(matrix))
+            visibility[i] = face_seen
+        crops.clear()
+        places.clear()
+
+    hide = progress if progress is None else not progress
+    for i, sample in enumerate(tqdm(samples, "evaluating", unit="face", disable=hide)):
+        image = load_image(sample.image)
+        height, width = image.shape[:2]
+        check_points(sample, width, height)
+        visible[i] = ((sample.points > -0.5) & (sample.points < [width - 0.5, height - 0.5])).all(1)
+        if sample.visible is not None:
+            visible[i] &= sample.visible
+        if occlude != "none":
+            rng = np.random.default_rng([seed, _name(sample)])
+            image, left = occlude_picture(image, sample.points, occlude, rng, cutouts)
+            visible[i] &= left
+        box: FloatArray | None = sample.box
+        if detector is not None and boxes == "detector":
+            box = _matching(np.asarray(detector(image)[0], np.float64), sample.box)
+        if box is None:
+            missed[i] = True
+            continue
+        matrix = crop_matrix(box, card.size, card.crop_factor)
+        crops.append(warp(image, matrix, card.size))
+        places.append((i, matrix))
+        if len(crops) == CHUNK:
+            flush()
+    flush()
+
+    known = occlude != "none" or all(sample.visible is not None for sample in samples)
+    errors = 100 * point_errors(predicted, truth, lengths)
+    faces = Measured(errors, missed, visible if known else None, visibility)
+    names = np.array(["all"] * count if groups is None else list(groups))
+    measured = faces.numbers(card.visibility_threshold)
+    results = {
+        "images": measured.pop("images"),
+        "missed": measured.pop("missed"),
+        "normaliser": normaliser,
+        **measured,
+        "boxes": boxes,
+        "occlude": occlude,
+        "seed": seed,
+        "model": {"name": getattr(card, "model", type(network).__name__), "sha256": sha256},
+        "folders": [
+            {"folder": name, **faces[names == name].numbers(card.visibility_threshold)}
+            for name in dict.fromkeys(names.tolist())
+        ],
+    }
+    return Report(results, faces.nme)
+
+
+def run(
+    folders: Sequence[str | Path],
+    *,
+    weights: str | Path | None = None,
+    normaliser: Normaliser = "inter-ocular",
+    boxes: Boxes = "truth",
+    detector: Detector | None = None,
+    occlude: Occlude = "none",
+    occluders: str | Path | None = None,
+    seed: int = 0,
+    json_file: str | Path | None = None,
+    plot_file: str | Path | None = None,
+    progress: bool | None = None,
+) -> Report:
+    """Evaluate on folders in 300W's layout, print the table, and write what is asked for.
+
+    Args:
+        folders: see `aadn.datasets.folder.read_folders`; each is also reported apart.
+        weights: an `.onnx` file, or a `.safetensors` checkpoint (which needs PyTorch); None for
+            the embedded model.
+        json_file, plot_file: where to write the report, and the CED plot as .png or .svg.
+        normaliser, boxes, detector, occlude, occluders, seed, progress: see `evaluate`.
+
+    Raises:
+        AadnError: as `evaluate`, `read_folders`, `load_weights` and `plots.plot_ced` do.
+    """
+    if plot_file is not None:
+        from aadn.plots import check_plot
+
+        check_plot(plot_file)
+    network, sha256 = load_weights(weights)
+    card: Any = getattr(network, "card", network)
+    samples = read_folders(folders, card.landmarks)
+    report = evaluate(
+        network,
+        samples,
+        normaliser=normaliser,
+        boxes=boxes,
+        detector=detector,
+        occlude=occlude,
+        occluders=occluders,
+        seed=seed,
+        groups=[_folder_of(sample, folders) for sample in samples],
+        sha256=sha256,
+        progress=progress,
+    )
+    print(report.markdown(), end="")  # before writing: what was measured is never lost
+    if json_file is not None:
+        report.write_json(json_file)
+    if plot_file is not None:
+        from aadn.plots import plot_ced
+
+        if len(report.nme) == 0:
+            raise InputError(f"no face was measured, so there is no curve to draw in {plot_file}")
+        curves = {str(report.results["model"]["name"]): report.nme}
+        plot_ced(curves, plot_file, normaliser=normaliser)
+    return report
+
+
+def load_weights(weights: str | Path | None) -> tuple[CropNetwork, str]:
+    """The network of an `.onnx` file or `.safetensors` checkpoint, and the file's sha256.
+
+    None is the embedded one. Raises WeightsError for a file that is missing, broken or of another
+    kind, and MissingDependencyError if a checkpoint is given and PyTorch is not installed.
+    """
+    path = DEFAULT_WEIGHTS if weights is None else Path(weights)
+    network: CropNetwork
+    if path.suffix.lower() == ".onnx":
+        network = Network.load(weights)
+    elif path.suffix.lower() == ".safetensors":
+        try:
+            from aadn.checkpoint import load_network
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"{path}: a checkpoint needs PyTorch ({error}); install it with "
+                "`pip install 'aadn[train]'`, or give an .onnx file"
+            ) from None
+        network = load_network(path)
+    else:
+        raise WeightsError(
+            f"{path}: expected an .onnx file of 'aadn export' or a .safetensors checkpoint of "
+            "'aadn train'"
+        )
+    return network, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_arguments(
+    samples: Sequence[Sample],
+    landmarks: int,
+    normaliser: str,
+    boxes: str,
+    occlude: str,
+    seed: int,
+    groups: Sequence[str] | None,
+) -> None:
+    if not samples:
+        raise InputError("expected at least one labelled face to evaluate on, got none")
+    for what, value, kind in (
+        ("normaliser", normaliser, Normaliser),
+        ("boxes", boxes, Boxes),
+        ("occluder", occlude, Occlude),
+    ):
+        if value not in get_args(kind):
+            raise InputError(f"expected {what} of {', '.join(get_args(kind))}; got {value!r}")
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if groups is not None and len(groups) != len(samples):
+        raise InputError(f"expected a group for each of {len(samples)}, got {len(groups)}")
+    for sample in samples:
+        if len(sample.points) != landmarks:
+            raise InputError(
+                f"{sample.image}: expected {landmarks} landmarks as the network gives, "
+                f"got {len(sample.points)}"
+            )
+        if occlude != "none" and not np.isfinite(sample.points).all():
+            raise InputError(
+                f"{sample.image}: an occluder needs all landmarks, but some are not labelled; "
+                "evaluate with occlude='none'"
+            )
+
+
+def _length(sample: Sample, scheme: Any, normaliser: Normaliser) -> FloatArray:
+    try:
+        return normalisers(scheme, sample.points[None], normaliser)
+    except InputError as error:
+        raise InputError(f"{sample.image}: {error}") from None
+
+
+def _name(sample: Sample) -> int:
+    """A number for a picture, from its name and its folder's: it survives moving the data."""
+    return zlib.crc32("/".join(sample.image.parts[-2:]).encode())
+
+
+def _matching(boxes: FloatArray, box: FloatArray) -> FloatArray | None:
+    """Of boxes (N, 4) the one that overlaps `box` most; None if none does by MIN_OVERLAP."""
+    if len(boxes) == 0:
+        return None
+    sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])
+    common = np.clip(sides, 0, None).prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    overlap = common / (areas + (box[2:] - box[:2]).prod() - common)
+    best = int(np.argmax(overlap))
+    return boxes[best] if overlap[best] >= MIN_OVERLAP else None
+
+
+def _folder_of(sample: Sample, folders: Sequence[str | Path]) -> str:
+    """The first of the folders that the sample's picture is in."""
+    return next(str(f) for f in folders if Path(f) in sample.image.parents)
+
+
+def _mean(values: FloatArray) -> float | None:
+    """Mean of what is not NaN; None if nothing is."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
+
+
+def _row(name: str, numbers: dict[str, Any]) -> list[str]:
+    cells = [name]
+    for key in _COLUMNS.values():
+        value = numbers[key]
+        if isinstance(value, float):
+            cells.append(f"{value:.3f}" if key == "visibility_auc" else f"{value:.2f}")
+        else:
+            cells.append("–" if value is None else str(value))
+    return cells

@@ -1,0 +1,154 @@
+"""Augmentation: labels follow the picture, the seed decides, the device part does what it says."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from faces import drawn_face, write_faces
+
+torch = pytest.importorskip("torch")
+
+from aadn import augment  # noqa: E402
+from aadn.augment import MEAN, STD, Draw, Ranges  # noqa: E402
+from aadn.crops import CropSet, cut_crops  # noqa: E402
+from aadn.datasets.folder import read_folders  # noqa: E402
+from aadn.schemes import IBUG68  # noqa: E402
+
+STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> CropSet:
+    return cut_crops(read_folders([write_faces(tmp_path, 6)]), 64)
+
+
+def pictures(crops: CropSet, draws: Draw, indices: list[int], epoch: int = 0) -> "torch.Tensor":
+    batch = torch.utils.data.default_collate([draws[(epoch, i)] for i in indices])
+    return augment.apply(torch.from_numpy(crops.images), batch)
+
+
+def unnormalised(images: "torch.Tensor") -> np.ndarray:
+    mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
+    return np.asarray(((images * std + mean) * 255).permute(0, 2, 3, 1))
+
+
+def _dots(size: int = 96) -> CropSet:
+    """A crop set whose picture has a white dot at each of 68 points, black elsewhere."""
+    rng = np.random.default_rng(0)
+    points = np.stack(
+        [a.ravel() for a in np.meshgrid(np.arange(9), np.arange(8))], axis=1
+    )[:68] * 5.0 + [size / 2 - 20, size / 2 - 18]
+    rng.shuffle(points)
+    image = np.zeros((size, size, 3), np.uint8)
+    for x, y in points.astype(int):
+        image[y, x] = 255
+    blurred = cv2.GaussianBlur(image, (3, 3), 0.8)
+    return CropSet(blurred[None], points[None], np.full((1, 68), np.nan), 1.5)
+
+
+@pytest.mark.parametrize("epoch", range(4))
+def test_points_stay_on_their_dots(epoch: int) -> None:
+    crops = _dots()
+    draws = Draw(crops, 128, 5, Ranges(40, 0.2, 0.05, 0.5, 0, 0, 0, 0), occluders=False)
+    item = draws[(epoch, 0)]
+    item["light"][:5] = [1, 1, 1, 1, 0]
+    batch = torch.utils.data.default_collate([item])
+    image = unnormalised(augment.apply(torch.from_numpy(crops.images), batch))[0, ..., 0]
+    points = item["points"] * 128 - 0.5
+    inside = ((points > 3) & (points < 124)).all(axis=1)
+    assert inside.sum() > 30
+    for x, y in points[inside]:
+        column, row = round(float(x)), round(float(y))
+        patch = image[row - 3 : row + 4, column - 3 : column + 4]
+        rows, columns = np.mgrid[-3:4, -3:4]
+        weight = np.clip(patch - 20, 0, None)
+        assert weight.sum() > 0
+        centre = (weight * columns).sum() / weight.sum() + column
+        assert abs(centre - x) < 0.6
+        assert abs((weight * rows).sum() / weight.sum() + row - y) < 0.6
+
+
+def test_flip_swaps_left_and_right(crops: CropSet) -> None:
+    plain = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]["points"]
+    mirrored = Draw(crops, 64, 0, Ranges(0, 0, 0, 1.0, 0, 0, 0, 0), occluders=False)
+    points = mirrored[(0, 0)]["points"]
+    expected = plain[IBUG68.flip] * [-1, 1] + [1, 0]
+    np.testing.assert_allclose(points, expected, atol=1e-6)
+
+
+def test_unaugmented_crop_is_the_picture(crops: CropSet) -> None:
+    draws = Draw(crops, 64, 0, STILL, occluders=False)
+    item = draws[(0, 2)]
+    item["light"][:5] = [1, 1, 1, 1, 0]
+    batch = torch.utils.data.default_collate([item])
+    image = unnormalised(augment.apply(torch.from_numpy(crops.images), batch))[0]
+    inner = crops.images[2, 16:80, 16:80]  # a 64 px crop from the middle of 96
+    np.testing.assert_allclose(image, inner, atol=0.6)
+
+
+def test_same_seed_same_batch_whatever_the_number_of_workers(crops: CropSet) -> None:
+    batches = []
+    for workers in (0, 1, 2):
+        loader = torch.utils.data.DataLoader(
+            Draw(crops, 64, 7),
+            batch_sampler=[[(e, i) for i in range(6)] for e in range(2)],
+            num_workers=workers,
+        )
+        batches.append([augment.apply(torch.from_numpy(crops.images), b) for b in loader])
+    for other in batches[1:]:
+        for first, second in zip(batches[0], other, strict=True):
+            assert torch.equal(first, second)
+    assert not torch.equal(batches[0][0], batches[0][1])  # epochs differ
+
+
+def test_hidden_landmarks_lie_under_occluders(crops: CropSet) -> None:
+    draws = Draw(crops, 64, 3, STILL)
+    hidden = 0
+    for epoch in range(30):
+        item = draws[(epoch, epoch % 6)]
+        places = np.clip(np.rint(item["points"] * 64 - 0.5), 0, 63).astype(int)
+        for (x, y), visible in zip(places, item["visible"], strict=True):
+            if visible == 0:
+                hidden += 1
+                window = item["alpha"][max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]
+                assert window.max() > 127
+    assert hidden > 100
+
+
+def test_points_beyond_the_picture_are_hidden() -> None:
+    image, points = drawn_face(96)
+    crops = CropSet(image[None], points[None] + [50, 0], np.full((1, 68), np.nan), 1.5)
+    item = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]
+    outside = (item["points"] > 1).any(axis=1)
+    assert outside.any()
+    assert (item["visible"][outside] == 0).all()
+    assert (item["visible"][~outside] == 1).all()
+
+
+def test_unlabelled_points_stay_unlabelled() -> None:
+    image, points = drawn_face(96)
+    points[:5] = np.nan
+    crops = CropSet(image[None], points[None], np.full((1, 68), np.nan), 1.5)
+    item = Draw(crops, 64, 0)[(0, 0)]
+    assert np.isnan(item["points"]).any(axis=1).sum() == 5
+    assert np.isnan(item["visible"]).sum() == 5
+
+
+def test_blur_keeps_the_mean_and_spreads_a_dot() -> None:
+    images = torch.zeros(2, 3, 33, 33)
+    images[:, :, 16, 16] = 1
+    blurred = augment._blur(images, torch.tensor([0.0, 2.0]))
+    assert torch.equal(blurred[0], images[0])
+    assert float(blurred[1].sum()) == pytest.approx(3.0, abs=1e-4)
+    x = torch.arange(33) - 16.0
+    variance = float((blurred[1, 0].sum(0) * x**2).sum())
+    assert variance == pytest.approx(4.0, abs=0.25)  # cut at 2.5 sigma
+
+
+def test_low_resolution_removes_detail_and_keeps_the_mean() -> None:
+    images = torch.rand(2, 3, 64, 64)
+    low = augment._low_resolution(images, torch.tensor([0.0, 16.0]))
+    assert torch.equal(low[0], images[0])
+    assert float(low[1].std()) < 0.5 * float(images[1].std())
+    assert float(low[1].mean()) == pytest.approx(float(images[1].mean()), abs=0.01)

@@ -1,0 +1,157 @@
+"""Checkpoints: strict, safe, whole or not at all; and their export to ONNX."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faces import drawn_face
+
+torch = pytest.importorskip("torch")
+
+import safetensors.torch  # noqa: E402
+
+from aadn import checkpoint  # noqa: E402
+from aadn.checkpoint import Deployed, _area_weights  # noqa: E402
+from aadn.errors import OutputError, WeightsError  # noqa: E402
+from aadn.models.build import ModelConfig, build  # noqa: E402
+from aadn.models.heatmap import HeatmapAadn  # noqa: E402
+
+
+def saved(path: Path, config: ModelConfig | None = None) -> Path:
+    config = config or ModelConfig(size=32)
+    torch.manual_seed(0)
+    network = build(config)
+    if isinstance(network, HeatmapAadn):  # peaks as after training: a flat heatmap has no place
+        network.heatmap.weight.data *= 10
+    tensors = {f"ema.{k}": t for k, t in network.state_dict().items()}
+    checkpoint.save(path, tensors, config, {"note": [1, 2]})
+    return path
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    tensors, config, state = checkpoint.load(path)
+    assert config == ModelConfig(size=32)
+    assert state == {"note": [1, 2]}
+    torch.manual_seed(0)
+    for name, tensor in build(config).state_dict().items():
+        if name != "heatmap.weight":
+            assert torch.equal(tensors[f"ema.{name}"], tensor)
+
+
+def test_a_file_cut_in_half_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    data = path.read_bytes()
+    for size in (0, 4, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:size])
+        with pytest.raises(WeightsError, match=r"a\.safetensors"):
+            checkpoint.load(path)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_a_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(pickle.dumps(_Evil()))
+    with pytest.raises(WeightsError, match="safetensors"):
+        checkpoint.load(path)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    config = ModelConfig(name="aadn", size=32)
+    tensors = {f"ema.{k}": t for k, t in build(ModelConfig(size=32)).state_dict().items()}
+    checkpoint.save(tmp_path / "a.safetensors", tensors, config, {})
+    with pytest.raises(WeightsError, match="another model"):
+        checkpoint.load_model(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [None, {}, {"aadn": "{"}, {"aadn": json.dumps({"format": 99})},
+     {"aadn": json.dumps({"format": 1, "model": {"name": "vgg"}, "state": {}})},
+     {"aadn": json.dumps({"format": 1, "model": {"colour": 1}, "state": {}})}],
+)  # fmt: skip
+def test_foreign_safetensors_are_refused(tmp_path: Path, meta: dict[str, str] | None) -> None:
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(safetensors.torch.save({"x": torch.zeros(1)}, meta))
+    with pytest.raises(WeightsError):
+        checkpoint.load(path)
+
+
+def test_a_missing_file_and_an_unwritable_place(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such file"):
+        checkpoint.load(tmp_path / "none.safetensors")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        saved(tmp_path / "file" / "a.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        saved(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_area_weights_average() -> None:
+    weights = _area_weights(8, 7)
+    assert weights.shape == (7, 8)
+    assert weights.sum(1).tolist() == pytest.approx([1] * 7)
+    # Cell 0 of 7 spans 8/7 cells of 8: all of the first, a seventh of the second.
+    assert weights[0, :3].tolist() == pytest.approx([7 / 8, 1 / 8, 0])
+    assert torch.equal(_area_weights(7, 7), torch.eye(7))
+
+
+@pytest.mark.parametrize("name", ["heatmap", "aadn", "resnet18"])
+def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
+    config = ModelConfig(name=name, size=64)  # type: ignore[arg-type]
+    network = build(config).eval()
+    deployed = Deployed(network)
+    crops = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    points, visibility, occlusion = deployed(crops)
+    from aadn.augment import normalise
+
+    prediction = network(normalise(crops.permute(0, 3, 1, 2).float() / 255))
+    assert torch.allclose(points, prediction.points * 64 - 0.5, atol=1e-4)
+    assert torch.allclose(visibility, torch.sigmoid(prediction.visibility))
+    assert occlusion.shape == (2, 7, 7)
+    if name == "resnet18":
+        assert occlusion.isnan().all()
+    else:
+        assert ((occlusion >= 0) & (occlusion <= 1)).all()
+        mean = 1 - prediction.seen.mean((1, 2))
+        assert torch.allclose(occlusion.mean((1, 2)), mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "odn", "resnet18"])
+def test_export_runs_without_torch_and_agrees(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    from aadn.export import PARITY, export
+    from aadn.network import Network
+
+    weights = saved(tmp_path / "a.safetensors", ModelConfig(name=name, size=64))  # type: ignore[arg-type]
+    parity = export(weights, tmp_path / "a.onnx")
+    assert parity.points <= PARITY
+    exported = Network.load(tmp_path / "a.onnx")
+    assert exported.card == checkpoint.load_network(weights).card
+    image, _ = drawn_face(64)
+    for count in (0, 1, 5):  # a dynamic batch
+        points, _, _ = exported(np.repeat(image[None], count, axis=0))
+        assert points.shape == (count, 68, 2)
+    expected, _, _ = checkpoint.load_network(weights)(image[None])
+    np.testing.assert_allclose(points[0], expected[0], atol=PARITY)

@@ -1,0 +1,102 @@
+"""Each term of the loss against a value computed by hand, and its gradient."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from aadn.losses import (  # noqa: E402
+    SIGMA,
+    LossWeights,
+    heatmap_loss,
+    seen_loss,
+    squared_error,
+    total_loss,
+)
+from aadn.models.heatmap import soft_argmax  # noqa: E402
+from aadn.models.prediction import Prediction  # noqa: E402
+
+NAN = math.nan
+
+
+def call(prediction: Prediction, points: object, visible: object, weights: LossWeights) -> float:
+    maps = torch.ones(len(prediction.points), 4, 4)
+    loss, _ = total_loss(
+        prediction,
+        torch.tensor(points),
+        torch.tensor(visible),
+        maps,
+        maps,
+        torch.tensor(7.0),
+        weights,
+    )
+    return float(loss)
+
+
+def test_eq_1_by_hand() -> None:
+    # Two faces of two points; errors (3, 4) and (0, 1), then (1, 1) and none.
+    error = torch.tensor([[[3.0, 4.0], [0.0, 1.0]], [[1.0, 1.0], [0.0, 0.0]]])
+    assert float(squared_error(error)) == pytest.approx(((25 + 1) + (2 + 0)) / 2)
+    prediction = Prediction(error, torch.zeros(2, 2))
+    points = [[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]
+    weights = LossWeights(squared=1, nuclear=0.5)
+    assert call(prediction, points, [[1.0, 1.0]] * 2, weights) == pytest.approx(14 + 3.5)
+
+
+def test_unlabelled_points_do_not_count() -> None:
+    prediction = Prediction(torch.tensor([[[1.0, 1.0], [9.0, 9.0]]]), torch.zeros(1, 2))
+    points = [[[0.0, 0.0], [NAN, NAN]]]
+    assert call(prediction, points, [[1.0, NAN]], LossWeights(squared=1)) == pytest.approx(2)
+    assert call(prediction, points, [[1.0, NAN]], LossWeights(absolute=1)) == pytest.approx(1)
+
+
+def test_visibility_is_cross_entropy_over_the_known() -> None:
+    prediction = Prediction(torch.zeros(1, 3, 2), torch.tensor([[2.0, -1.0, 5.0]]))
+    got = call(prediction, [[[0.0, 0.0]] * 3], [[1.0, 0.0, NAN]], LossWeights(visibility=1))
+    sigmoid = [1 / (1 + math.exp(-2)), 1 / (1 + math.exp(1))]
+    assert got == pytest.approx(-(math.log(sigmoid[0]) + math.log(1 - sigmoid[1])) / 2, rel=1e-5)
+
+
+def test_soft_argmax_finds_a_peak_in_crop_units() -> None:
+    heatmaps = torch.full((1, 1, 8, 8), -50.0)
+    heatmaps[0, 0, 2, 5] = 50
+    assert soft_argmax(heatmaps)[0, 0].tolist() == pytest.approx([5.5 / 8, 2.5 / 8])
+    heatmaps[0, 0, 2, 6] = 50
+    assert soft_argmax(heatmaps)[0, 0].tolist() == pytest.approx([6 / 8, 2.5 / 8])
+
+
+def test_heatmap_loss_is_lowest_for_the_gaussian_itself() -> None:
+    point = torch.tensor([[[0.4, 0.6]]])
+    x = torch.arange(16) + 0.5
+    squared = (x[None, :] - 0.4 * 16) ** 2 + (x[:, None] - 0.6 * 16) ** 2
+    ideal = (-0.5 * squared / SIGMA**2)[None, None]
+    labelled = torch.ones(1, 1, dtype=torch.bool)
+    lowest = float(heatmap_loss(ideal, point, labelled))
+    entropy = 1 + math.log(2 * math.pi * SIGMA**2)
+    assert lowest == pytest.approx(entropy, abs=0.02)
+    assert float(heatmap_loss(ideal.roll(1, 3), point, labelled)) > lowest + 0.3
+    nothing = torch.zeros(1, 1, dtype=torch.bool)
+    assert float(heatmap_loss(ideal, point, nothing)) == 0
+
+
+def test_heatmap_beyond_the_map_does_not_count() -> None:
+    labelled = torch.ones(1, 1, dtype=torch.bool)
+    assert float(heatmap_loss(torch.randn(1, 1, 16, 16), torch.tensor([[[1.4, 0.5]]]), labelled)) == 0
+
+
+def test_seen_loss_by_hand() -> None:
+    predicted = torch.tensor([[[0.9, 0.2], [0.5, 0.5]]])
+    seen = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    face = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    expected = -(math.log(0.9) + math.log(0.8)) / 2
+    assert float(seen_loss(predicted, face, seen)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients_agree_with_differences() -> None:
+    torch.manual_seed(0)
+    heatmaps = torch.randn(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    points = torch.rand(1, 3, 2, dtype=torch.float64) * 0.6 + 0.2
+    labelled = torch.tensor([[True, True, False]])
+    assert torch.autograd.gradcheck(lambda h: heatmap_loss(h, points, labelled), heatmaps)
+    assert torch.autograd.gradcheck(lambda h: soft_argmax(h).square().sum(), heatmaps)

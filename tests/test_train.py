@@ -1,0 +1,163 @@
+"""Training: it learns, resumes to the same numbers, refuses what it cannot use."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faces import write_faces
+
+torch = pytest.importorskip("torch")
+
+from aadn import checkpoint  # noqa: E402
+from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
+from aadn.models.build import ModelConfig  # noqa: E402
+from aadn.train import TrainConfig, train  # noqa: E402
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("faces"), 40)
+
+
+def small(data: Path, out: Path, **changes: object) -> TrainConfig:
+    config = TrainConfig(
+        folders=(data,), out=out, model=ModelConfig(size=32), epochs=2, batch=8, warmup=2,
+        hold_out=0.2, workers=0, device="cpu", precision="fp32",
+    )  # fmt: skip
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+def log(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def same(first: Path, second: Path) -> bool:
+    a, b = checkpoint.load(first)[0], checkpoint.load(second)[0]
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_it_learns(data: Path, tmp_path: Path) -> None:
+    config = small(data, tmp_path / "run", epochs=12, paint_occluders=False, ema=0.8)
+    best = train(config)
+    records = log(tmp_path / "run")
+    assert len(records) == 12
+    assert records[-1]["nme"] < 0.5 * records[0]["nme"]
+    assert all(r["images_per_second"] > 0 for r in records)
+    network = checkpoint.load_network(best)
+    points, visibility, occlusion = network(np.zeros((3, 32, 32, 3), np.uint8))
+    assert points.shape == (3, 68, 2)
+    assert ((visibility >= 0) & (visibility <= 1)).all()
+    assert occlusion.shape == (3, 7, 7)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "odn", "aadn"])
+def test_the_papers_networks_train(data: Path, tmp_path: Path, name: str) -> None:
+    model = ModelConfig(name=name, size=32)  # type: ignore[arg-type]
+    train(small(data, tmp_path, model=model, epochs=1))
+    record = log(tmp_path)[0]
+    assert {"squared", "visibility"} <= record.keys()
+    assert ("nuclear" in record) and (record["nuclear"] > 0) == (name != "resnet18")
+
+
+def test_resumed_training_reaches_the_same_numbers(data: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(small(data, whole, epochs=3))
+    # The learning rate depends on the whole length: stop a run of 3 epochs after the first.
+    process = _start(data, parts)
+    try:
+        _until(lambda: (parts / "last.safetensors").exists(), process)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = checkpoint.load(parts / "last.safetensors")[2]["epoch"]
+    assert done < 3, "the run ended before it could be killed"
+    train(small(data, parts, epochs=3, resume=True))
+    assert same(whole / "last.safetensors", parts / "last.safetensors")
+    assert same(whole / "best.safetensors", parts / "best.safetensors")
+    drop = ("images_per_second",)
+    plain = [{k: v for k, v in r.items() if k not in drop} for r in log(whole)]
+    assert plain == [{k: v for k, v in r.items() if k not in drop} for r in log(parts)]
+
+
+def _start(data: Path, out: Path) -> "subprocess.Popen[bytes]":
+    script = (
+        "import sys, time, torch; sys.path.insert(0, sys.argv[3])\n"
+        "torch.set_num_threads(int(sys.argv[4]))\n"
+        "from pathlib import Path; from test_train import small; from aadn import train as t\n"
+        "say = t._say; t._say = lambda line: (say(line), time.sleep(1.5))\n"
+        "t.train(small(Path(sys.argv[1]), Path(sys.argv[2]), epochs=3))\n"
+    )
+    threads = str(torch.get_num_threads())
+    arguments = [str(data), str(out), str(Path(__file__).parent), threads]
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=REPOSITORY)
+
+
+def _until(done: object, process: "subprocess.Popen[bytes]", limit: float = 120) -> None:
+    deadline = time.monotonic() + limit
+    while not done():  # type: ignore[operator]
+        assert process.poll() is None, "the training process ended early"
+        assert time.monotonic() < deadline, "no checkpoint in time"
+        time.sleep(0.01)
+
+
+def test_two_processes_agree(data: Path, tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys, torch; sys.path.insert(0, sys.argv[3])\n"
+        "torch.set_num_threads(1)\n"
+        "from pathlib import Path; from test_train import small; from aadn.train import train\n"
+        "train(small(Path(sys.argv[1]), Path(sys.argv[2]), epochs=2))\n"
+    )
+    out = tmp_path / "run"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
+         "--master_port=29517", str(script), str(data), str(out), str(Path(__file__).parent)],
+        check=True, timeout=300, env=environment, cwd=REPOSITORY, capture_output=True,
+    )  # fmt: skip
+    records = log(out)
+    assert [r["epoch"] for r in records] == [1, 2]
+    assert records[0]["step"] == 4  # 32 faces in steps of 8 over both processes
+    assert np.isfinite(records[-1]["nme"])
+
+
+def test_an_existing_run_is_not_overwritten(data: Path, tmp_path: Path) -> None:
+    train(small(data, tmp_path, epochs=1))
+    with pytest.raises(OutputError, match="--resume"):
+        train(small(data, tmp_path, epochs=1))
+    with pytest.raises(InputError, match="learning_rate was"):
+        train(small(data, tmp_path, epochs=1, resume=True, learning_rate=0.1))
+
+
+def test_a_checkpoint_can_start_another_run(data: Path, tmp_path: Path) -> None:
+    best = train(small(data, tmp_path / "a", epochs=1))
+    train(small(data, tmp_path / "b", epochs=1, initial=best))
+    with pytest.raises(WeightsError, match="expected ModelConfig"):
+        train(small(data, tmp_path / "c", initial=best, model=ModelConfig(size=48)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
+     {"imagenet": "resnet18"}],
+)  # fmt: skip
+def test_unusable_settings_are_refused(
+    data: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    with pytest.raises(InputError):
+        train(small(data, tmp_path, **changes))
+
+
+def test_a_loss_that_explodes_is_named(data: Path, tmp_path: Path) -> None:
+    model = ModelConfig(name="resnet18", size=32)
+    with pytest.raises(InputError, match="learning-rate"):
+        train(small(data, tmp_path, model=model, learning_rate=1e30, warmup=0))
