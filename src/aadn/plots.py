@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def check_plot(path: str | Path) -> None:
 
 
 def plot_ced(
-    curves: dict[str, ArrayLike],
+    curves: Mapping[str, ArrayLike],
     path: str | Path,
     threshold: float = 8,
     *,

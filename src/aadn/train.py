@@ -475,12 +475,13 @@ def _restore(
     for name in average:
         average[name].copy_(tensors[f"ema.{name}"])
     for name, parameter in network.named_parameters():
-        optimiser.state[parameter] = {
-            key: tensors[f"optimiser.{name}.{key}"].to(
-                parameter.device if key != "step" or parameter.is_cuda else "cpu"
-            )
-            for key in ("step", "exp_avg", "exp_avg_sq")
+        # The fused optimiser wants its state laid out in memory as the parameter is.
+        moments = {
+            key: torch.empty_like(parameter).copy_(tensors[f"optimiser.{name}.{key}"])
+            for key in ("exp_avg", "exp_avg_sq")
         }
+        steps = tensors[f"optimiser.{name}.step"].to(parameter.device)
+        optimiser.state[parameter] = {"step": steps, **moments}
     return state["epoch"], state["step"], state["best"]
 
 
