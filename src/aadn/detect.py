@@ -163,8 +163,8 @@ class YuNet(_Scaled):
 
     def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         self._network.setInputSize((image.shape[1], image.shape[0]))
-        rows = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        rows = np.zeros((0, 15)) if rows is None else np.asarray(rows, np.float64)
+        found = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+        rows = np.array([] if found is None else found, np.float64).reshape(-1, 15)
         return _corners(rows[:, :4]), np.clip(rows[:, 14], 0, 1)
 
 
@@ -187,10 +187,10 @@ class Haar(_Scaled):
 
     def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-        boxes, _, weights = self._cascade.detectMultiScale3(
+        found, _, weights = self._cascade.detectMultiScale3(
             grey, scaleFactor=1.1, minNeighbors=3, minSize=(20, 20), outputRejectLevels=True
         )
-        boxes = np.array(boxes, np.float64).reshape(-1, 4)
+        boxes = np.array(found, np.float64).reshape(-1, 4)
         # Weights have no upper bound; nearly all faces have more than 2, half of the mistakes less.
         weight = np.clip(np.array(weights, np.float64).reshape(-1), 0, None)
         return _corners(boxes), weight / (weight + 2)

@@ -1,13 +1,153 @@
-"""Draws faces on a picture."""
+"""Draws faces on a picture: contours, seen and hidden landmarks, boxes, the occlusion map."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.faces import Faces
+from aadn.faces import Face, Faces
+from aadn.geometry import FloatArray, crop_matrix
+from aadn.images import load_image
+from aadn.schemes import scheme_of
+
+Colour = tuple[int, int, int]
+
+# Our choice: blue and orange stay apart for every kind of colour vision, on skin as well.
+SEEN: Colour = (40, 220, 255)
+HIDDEN: Colour = (255, 110, 20)
+LINE: Colour = (255, 255, 255)
+BOX: Colour = (255, 230, 60)
+OCCLUDED: Colour = (255, 0, 90)
+EDGE: Colour = (20, 20, 20)
+
+_SHIFT = 4  # OpenCV draws at sixteenths of a pixel
+_UNIT = 1 << _SHIFT
 
 
-def draw(image: NDArray[np.uint8], faces: Faces) -> NDArray[np.uint8]:
-    """A copy of the picture with the faces drawn on it."""
-    return image.copy()
+def draw(
+    image: NDArray[np.uint8],
+    faces: Faces,
+    *,
+    contours: bool = True,
+    boxes: bool = True,
+    occlusion: bool = False,
+) -> NDArray[np.uint8]:
+    """A copy of the picture with the faces on it.
+
+    A seen landmark is a filled dot, a hidden one a hollow ring of another colour; contours are
+    drawn, and dashed where they touch a hidden landmark. Sizes follow the face's.
+
+    Args:
+        image: (H, W, 3) RGB, or what else `load_image` takes as an array.
+        faces: in the picture's pixels.
+        contours: draw lines between the landmarks.
+        boxes: draw the landmark boxes.
+        occlusion: lay the occlusion map over each face's crop; nothing where it is NaN.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the array is no picture.
+    """
+    canvas = load_image(image).copy()
+    for face in faces:
+        if occlusion:
+            _overlay(canvas, face)
+    for face in faces:
+        _draw_face(canvas, face, contours, boxes)
+    return canvas
+
+
+def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool) -> None:
+    side = float((face.box[2:] - face.box[:2]).max())
+    radius = max(side / 90, 0.7)  # of a dot; our choice
+    thickness = max(1, round(side / 220))
+    if box:
+        _rectangle(canvas, face.box, thickness)
+    hidden = face.hidden
+    if contours:
+        for indices, closed in scheme_of(len(face.points)).contours.values():
+            ends = indices[1:] + indices[:1] if closed else indices[1:]
+            for a, b in zip(indices, ends, strict=False):
+                dashed = bool(hidden[a] or hidden[b])
+                _line(canvas, face.points[a], face.points[b], thickness, radius, dashed)
+    for point, is_hidden in zip(face.points, hidden, strict=True):
+        if is_hidden:
+            ring = max(1, round(radius * 0.8))
+            if side >= 150:
+                _circle(canvas, point, radius * 1.6, EDGE, ring + 2)
+            _circle(canvas, point, radius * 1.6, HIDDEN, ring)
+        else:
+            if side >= 150:
+                _circle(canvas, point, radius + max(1, radius * 0.35), EDGE, cv2.FILLED)
+            _circle(canvas, point, radius, SEEN, cv2.FILLED)
+
+
+def _line(
+    canvas: NDArray[np.uint8],
+    start: NDArray[np.floating],
+    end: NDArray[np.floating],
+    thickness: int,
+    radius: float,
+    dashed: bool,
+) -> None:
+    pieces = 1
+    if dashed:
+        pieces = 2 * max(1, round(float(np.linalg.norm(end - start)) / (4 * radius))) + 1
+    stops = np.linspace(start, end, pieces + 1)
+    for i in range(0, pieces, 2):
+        cv2.line(
+            canvas, _at(stops[i]), _at(stops[i + 1]), LINE, thickness, cv2.LINE_AA, _SHIFT
+        )
+
+
+def _circle(
+    canvas: NDArray[np.uint8],
+    centre: NDArray[np.floating],
+    radius: float,
+    colour: Colour,
+    thickness: int,
+) -> None:
+    cv2.circle(
+        canvas, _at(centre), round(radius * _UNIT), colour, thickness, cv2.LINE_AA, _SHIFT
+    )
+
+
+def _rectangle(canvas: NDArray[np.uint8], box: NDArray[np.floating], thickness: int) -> None:
+    cv2.rectangle(canvas, _at(box[:2]), _at(box[2:]), BOX, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
+    """Tint the crop by the occlusion map, at most half covered."""
+    if not np.isfinite(face.occlusion).all():
+        return
+    height, width = canvas.shape[:2]
+    rows, columns = face.occlusion.shape
+    matrix: FloatArray = crop_matrix(face.box, columns, face.crop_factor)
+    corner = -0.5 * np.ones(2)
+    low = (corner - matrix[:, 2]) / matrix[0, 0]
+    high = (columns + corner - matrix[:, 2]) / matrix[0, 0]
+    x0, y0 = np.clip(np.ceil(low), 0, [width, height]).astype(int)
+    x1, y1 = np.clip(np.floor(high) + 1, 0, [width, height]).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        return
+    into = matrix.copy()
+    into[:, 2] += into[0, 0] * np.array([x0, y0])  # from the region's pixels to the map's
+    alpha = cv2.warpAffine(
+        face.occlusion,
+        into,
+        (int(x1 - x0), int(y1 - y0)),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )[:, :, None]
+    region = canvas[y0:y1, x0:x1]
+    tinted = region + 0.5 * alpha * (np.array(OCCLUDED, np.float32) - region)
+    canvas[y0:y1, x0:x1] = np.rint(tinted).astype(np.uint8)
+
+
+def _at(point: NDArray[np.floating]) -> tuple[int, int]:
+    """The point in OpenCV's fixed-point numbers, kept within what those can hold."""
+    x, y = np.clip(np.rint(np.asarray(point, np.float64) * _UNIT), -(2**28), 2**28)
+    return int(x), int(y)

@@ -47,7 +47,9 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """The N faces of one picture; N may be 0. `faces[0]` and iteration give a `Face`, slices `Faces`.
+    """The N faces of one picture; N may be 0.
+
+    `faces[0]` and iteration give a `Face`; slices, masks and lists of indices give `Faces`.
 
     Attributes:
         points: (N, L, 2) float32 picture pixels (x, y), (0, 0) the centre of the top-left pixel.

@@ -29,8 +29,8 @@ MAX_SIDE = 32_766
 """OpenCV's affine warp takes no picture with a longer side."""
 
 SUFFIXES = frozenset(
-    ".avif .bmp .gif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
-)
+    [".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"]
+) | {".ppm", ".tif", ".tiff", ".webp"}
 """What counts as a picture in a folder (lower case)."""
 
 

@@ -25,9 +25,7 @@ class Landmarker:
     >>> faces.points.shape, faces.hidden.sum(axis=1)  # doctest: +SKIP
     """
 
-    def __init__(
-        self, weights: str | Path | None = None, detector: Detector | None = None
-    ) -> None:
+    def __init__(self, weights: str | Path | None = None, detector: Detector | None = None) -> None:
         """Load the network.
 
         Args:
@@ -120,13 +118,9 @@ class Landmarker:
         middle = (self.card.size - 1) / 2
         box = np.array([middle - half, middle - half, middle + half, middle + half], np.float32)
         boxes = np.tile(box, (len(crops), 1))
-        return self._faces(
-            points, visibility, boxes, np.ones(len(crops), np.float32), occlusion
-        )
+        return self._faces(points, visibility, boxes, np.ones(len(crops), np.float32), occlusion)
 
-    def _boxes(
-        self, image: NDArray[np.uint8], given: ArrayLike | None
-    ) -> tuple[Float32, Float32]:
+    def _boxes(self, image: NDArray[np.uint8], given: ArrayLike | None) -> tuple[Float32, Float32]:
         """Boxes (N, 4) and scores (N,), checked; float32 before anything is cut by them, so that
         `faces.boxes`, given back, gives the same points to the last bit."""
         if given is None:
