@@ -59,7 +59,7 @@ def drawn_face(
 
     def at(x: float, y: float) -> tuple[int, int]:
         place = rotation @ np.array([x, y]) * scale + size / 2 + shift
-        return int(round(place[0])), int(round(place[1]))
+        return round(float(place[0])), round(float(place[1]))
 
     degrees = float(np.degrees(turn))
     axes = (int(1.05 * scale), int(1.25 * scale))

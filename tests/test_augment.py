@@ -36,9 +36,9 @@ def unnormalised(images: "torch.Tensor") -> np.ndarray:
 def _dots(size: int = 96) -> CropSet:
     """A crop set whose picture has a white dot at each of 68 points, black elsewhere."""
     rng = np.random.default_rng(0)
-    points = np.stack(
-        [a.ravel() for a in np.meshgrid(np.arange(9), np.arange(8))], axis=1
-    )[:68] * 5.0 + [size / 2 - 20, size / 2 - 18]
+    points = np.stack([a.ravel() for a in np.meshgrid(np.arange(9), np.arange(8))], axis=1)[
+        :68
+    ] * 5.0 + [size / 2 - 20, size / 2 - 18]
     rng.shuffle(points)
     image = np.zeros((size, size, 3), np.uint8)
     for x, y in points.astype(int):

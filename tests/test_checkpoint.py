@@ -14,8 +14,9 @@ import safetensors.torch  # noqa: E402
 
 from aadn import checkpoint  # noqa: E402
 from aadn.checkpoint import Deployed, _area_weights  # noqa: E402
+from aadn.config import ModelConfig  # noqa: E402
 from aadn.errors import OutputError, WeightsError  # noqa: E402
-from aadn.models.build import ModelConfig, build  # noqa: E402
+from aadn.models.build import build  # noqa: E402
 from aadn.models.heatmap import HeatmapAadn  # noqa: E402
 
 

@@ -246,6 +246,9 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     calibration = (17 * 0.1 + 4 * 0.8 + abs(47 * 0.9 - 30)) / 68
     assert r["calibration_error"] == pytest.approx(calibration)
     assert r["hidden_average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 0.5)
+    # At the threshold itself a landmark counts as visible, as in `Faces.hidden`.
+    r = evaluate(Fake([0.5] * 68), samples, occlude="mask").results
+    assert r["visible_called_hidden"] == 0
 
 
 def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:

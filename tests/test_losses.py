@@ -1,14 +1,15 @@
 """Each term of the loss against a value computed by hand, and its gradient."""
 
+import dataclasses
 import math
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from aadn.config import LossWeights  # noqa: E402
 from aadn.losses import (  # noqa: E402
     SIGMA,
-    LossWeights,
     heatmap_loss,
     seen_loss,
     squared_error,
@@ -18,9 +19,10 @@ from aadn.models.heatmap import soft_argmax  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
 
 NAN = math.nan
+ZERO = dict.fromkeys(dataclasses.asdict(LossWeights()), 0.0)
 
 
-def call(prediction: Prediction, points: object, visible: object, weights: LossWeights) -> float:
+def call(prediction: Prediction, points: object, visible: object, **weights: float) -> float:
     maps = torch.ones(len(prediction.points), 4, 4)
     loss, _ = total_loss(
         prediction,
@@ -29,7 +31,7 @@ def call(prediction: Prediction, points: object, visible: object, weights: LossW
         maps,
         maps,
         torch.tensor(7.0),
-        weights,
+        {**ZERO, **weights},
     )
     return float(loss)
 
@@ -40,20 +42,20 @@ def test_eq_1_by_hand() -> None:
     assert float(squared_error(error)) == pytest.approx(((25 + 1) + (2 + 0)) / 2)
     prediction = Prediction(error, torch.zeros(2, 2))
     points = [[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]
-    weights = LossWeights(squared=1, nuclear=0.5)
-    assert call(prediction, points, [[1.0, 1.0]] * 2, weights) == pytest.approx(14 + 3.5)
+    got = call(prediction, points, [[1.0, 1.0]] * 2, squared=1, nuclear=0.5)
+    assert got == pytest.approx(14 + 3.5)
 
 
 def test_unlabelled_points_do_not_count() -> None:
     prediction = Prediction(torch.tensor([[[1.0, 1.0], [9.0, 9.0]]]), torch.zeros(1, 2))
     points = [[[0.0, 0.0], [NAN, NAN]]]
-    assert call(prediction, points, [[1.0, NAN]], LossWeights(squared=1)) == pytest.approx(2)
-    assert call(prediction, points, [[1.0, NAN]], LossWeights(absolute=1)) == pytest.approx(1)
+    assert call(prediction, points, [[1.0, NAN]], squared=1) == pytest.approx(2)
+    assert call(prediction, points, [[1.0, NAN]], absolute=1) == pytest.approx(1)
 
 
 def test_visibility_is_cross_entropy_over_the_known() -> None:
     prediction = Prediction(torch.zeros(1, 3, 2), torch.tensor([[2.0, -1.0, 5.0]]))
-    got = call(prediction, [[[0.0, 0.0]] * 3], [[1.0, 0.0, NAN]], LossWeights(visibility=1))
+    got = call(prediction, [[[0.0, 0.0]] * 3], [[1.0, 0.0, NAN]], visibility=1)
     sigmoid = [1 / (1 + math.exp(-2)), 1 / (1 + math.exp(1))]
     assert got == pytest.approx(-(math.log(sigmoid[0]) + math.log(1 - sigmoid[1])) / 2, rel=1e-5)
 
@@ -82,7 +84,8 @@ def test_heatmap_loss_is_lowest_for_the_gaussian_itself() -> None:
 
 def test_heatmap_beyond_the_map_does_not_count() -> None:
     labelled = torch.ones(1, 1, dtype=torch.bool)
-    assert float(heatmap_loss(torch.randn(1, 1, 16, 16), torch.tensor([[[1.4, 0.5]]]), labelled)) == 0
+    point = torch.tensor([[[1.4, 0.5]]])
+    assert float(heatmap_loss(torch.randn(1, 1, 16, 16), point, labelled)) == 0
 
 
 def test_seen_loss_by_hand() -> None:
@@ -100,3 +103,10 @@ def test_gradients_agree_with_differences() -> None:
     labelled = torch.tensor([[True, True, False]])
     assert torch.autograd.gradcheck(lambda h: heatmap_loss(h, points, labelled), heatmaps)
     assert torch.autograd.gradcheck(lambda h: soft_argmax(h).square().sum(), heatmaps)
+
+
+def test_weights_fill_in_the_networks_own() -> None:
+    assert LossWeights(nuclear=0.1).for_model("aadn") == ZERO | {
+        "squared": 1.0, "nuclear": 0.1, "visibility": 0.05
+    }  # fmt: skip
+    assert LossWeights(visibility=0.0).for_model("heatmap")["visibility"] == 0

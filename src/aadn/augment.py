@@ -249,5 +249,3 @@ def _low_resolution(images: Tensor, side: Tensor) -> Tensor:
         small = F.interpolate(images[i : i + 1], size=int(side[i]), mode="area")
         images[i : i + 1] = F.interpolate(small, size=size, mode="bilinear", align_corners=False)
     return images
-
-

@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aadn.augment import normalise
+from aadn.config import ModelConfig
 from aadn.errors import InputError, WeightsError
 from aadn.faces import OCCLUSION_GRID
 from aadn.files import write_whole
 from aadn.geometry import CROP_FACTOR
-from aadn.models.build import ModelConfig, Network, build
+from aadn.models.build import Network, build
 from aadn.network import Card
 from aadn.schemes import scheme_of
 
 FORMAT = 1
 
 
-def save(path: Path, tensors: dict[str, Tensor], config: ModelConfig, state: dict[str, Any]) -> None:
+def save(
+    path: Path, tensors: dict[str, Tensor], config: ModelConfig, state: dict[str, Any]
+) -> None:
     """Write tensors, the model's configuration and plain values (JSON) as one file."""
     meta = {"format": FORMAT, "model": dataclasses.asdict(config), "state": state}
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
@@ -132,7 +135,7 @@ class Deployed(torch.nn.Module):
         prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
         points = prediction.points * self.network.size - 0.5
         if prediction.seen is None:
-            occlusion = torch.full_like(points[:, : OCCLUSION_GRID, :1], torch.nan)
+            occlusion = torch.full_like(points[:, :OCCLUSION_GRID, :1], torch.nan)
             occlusion = occlusion.expand(-1, -1, OCCLUSION_GRID)
         else:
             assert isinstance(self.resize, Tensor)

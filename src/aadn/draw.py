@@ -62,8 +62,8 @@ def draw(
 
 def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool) -> None:
     side = float((face.box[2:] - face.box[:2]).max())
-    radius = max(side / 90, 0.7)  # of a dot; our choice
-    thickness = max(1, round(side / 220))
+    radius = max(side / 100, 0.6)  # of a dot; our choice
+    thickness = max(1, round(side / 300))
     if box:
         _rectangle(canvas, face.box, thickness)
     hidden = face.hidden
@@ -73,15 +73,16 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
             for a, b in zip(indices, ends, strict=False):
                 dashed = bool(hidden[a] or hidden[b])
                 _line(canvas, face.points[a], face.points[b], thickness, radius, dashed)
+    edge = radius >= 2.2  # a dark rim, where there is room for it
     for point, is_hidden in zip(face.points, hidden, strict=True):
         if is_hidden:
-            ring = max(1, round(radius * 0.8))
-            if side >= 150:
-                _circle(canvas, point, radius * 1.6, EDGE, ring + 2)
-            _circle(canvas, point, radius * 1.6, HIDDEN, ring)
+            ring = max(1, round(radius * 0.5))
+            if edge:
+                _circle(canvas, point, radius * 1.3, EDGE, ring + 2)
+            _circle(canvas, point, radius * 1.3, HIDDEN, ring)
         else:
-            if side >= 150:
-                _circle(canvas, point, radius + max(1, radius * 0.35), EDGE, cv2.FILLED)
+            if edge:
+                _circle(canvas, point, radius + max(1, radius / 4), EDGE, cv2.FILLED)
             _circle(canvas, point, radius, SEEN, cv2.FILLED)
 
 
@@ -98,9 +99,7 @@ def _line(
         pieces = 2 * max(1, round(float(np.linalg.norm(end - start)) / (4 * radius))) + 1
     stops = np.linspace(start, end, pieces + 1)
     for i in range(0, pieces, 2):
-        cv2.line(
-            canvas, _at(stops[i]), _at(stops[i + 1]), LINE, thickness, cv2.LINE_AA, _SHIFT
-        )
+        cv2.line(canvas, _at(stops[i]), _at(stops[i + 1]), LINE, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _circle(
@@ -110,9 +109,7 @@ def _circle(
     colour: Colour,
     thickness: int,
 ) -> None:
-    cv2.circle(
-        canvas, _at(centre), round(radius * _UNIT), colour, thickness, cv2.LINE_AA, _SHIFT
-    )
+    cv2.circle(canvas, _at(centre), round(radius * _UNIT), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _rectangle(canvas: NDArray[np.uint8], box: NDArray[np.floating], thickness: int) -> None:

@@ -98,9 +98,7 @@ def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.
             image = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
             # Pixel i of the small picture averages pixels shrink*i … shrink*i + shrink-1.
             offset = (shrink - 1) / 2
-            grow = np.array(
-                [[shrink, 0.0, float(x0) + offset], [0.0, shrink, float(y0) + offset]]
-            )
+            grow = np.array([[shrink, 0.0, float(x0) + offset], [0.0, shrink, float(y0) + offset]])
             matrix = compose(matrix, grow)
     return cv2.warpAffine(
         image,

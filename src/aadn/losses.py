@@ -2,40 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aadn.models.heatmap import soft_argmax
 from aadn.models.prediction import Prediction
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """How much each term counts; 0 leaves it out. The paper gives none of them: our choice.
-
-    Attributes:
-        squared: eq. 1's (1/N) Σ ‖S̆ - S‖², coordinates in crop units.
-        absolute: mean |S̆ - S| in crop units, of the points and, if there are heatmaps, of the
-            points before refinement, half as much.
-        nuclear: α of eq. 1, the weight of ‖M‖_*.
-        visibility: cross-entropy of each landmark's visibility, mean over the known ones.
-        heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
-        seen: cross-entropy between P and where, on the face, no occluder was painted.
-    """
-
-    squared: float = 0.0
-    absolute: float = 0.0
-    nuclear: float = 0.0
-    visibility: float = 0.0
-    heatmap: float = 0.0
-    seen: float = 0.0
-
-
-PAPER_LOSS = LossWeights(squared=1.0, nuclear=1e-5, visibility=0.05)
-HEATMAP_LOSS = LossWeights(absolute=40.0, visibility=0.5, heatmap=0.4, seen=0.3)
 
 SIGMA = 0.8
 """Standard deviation of the heatmaps' Gaussian in cells (our choice)."""
@@ -48,7 +20,7 @@ def total_loss(
     face: Tensor,
     seen: Tensor,
     regularisation: Tensor,
-    weights: LossWeights,
+    weight: dict[str, float],
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and each term before weighting.
 
@@ -59,34 +31,32 @@ def total_loss(
         face: (B, M, M) share of each cell of the crop that is face.
         seen: (B, M, M) share of each cell that no occluder covers.
         regularisation: scalar, ‖M‖_*.
-        weights: of the terms.
+        weight: of each term, as LossWeights.for_model gives it.
     """
     terms: dict[str, Tensor] = {}
     labelled = torch.isfinite(points).all(dim=2)
     target = torch.where(labelled[..., None], points, 0.0)
     error = torch.where(labelled[..., None], prediction.points - target, 0.0)
-    if weights.squared:
+    if weight["squared"]:
         terms["squared"] = squared_error(error)
-    if weights.absolute:
+    if weight["absolute"]:
         terms["absolute"] = error.abs().sum() / labelled.sum().clamp(min=1) / 2
         if prediction.heatmaps is not None:
-            first = torch.where(
-                labelled[..., None], soft_argmax(prediction.heatmaps) - target, 0.0
-            )
+            first = torch.where(labelled[..., None], soft_argmax(prediction.heatmaps) - target, 0.0)
             terms["absolute"] = terms["absolute"] + 0.25 * first.abs().sum() / labelled.sum()
-    if weights.nuclear:
+    if weight["nuclear"]:
         terms["nuclear"] = regularisation
-    if weights.visibility:
+    if weight["visibility"]:
         known = torch.isfinite(visible)
         loss = F.binary_cross_entropy_with_logits(
             prediction.visibility, torch.where(known, visible, 0.0), reduction="none"
         )
         terms["visibility"] = (loss * known).sum() / known.sum().clamp(min=1)
-    if weights.heatmap and prediction.heatmaps is not None:
+    if weight["heatmap"] and prediction.heatmaps is not None:
         terms["heatmap"] = heatmap_loss(prediction.heatmaps, target, labelled)
-    if weights.seen and prediction.seen is not None:
+    if weight["seen"] and prediction.seen is not None:
         terms["seen"] = seen_loss(prediction.seen, face, seen)
-    total = sum((getattr(weights, name) * term for name, term in terms.items()),
+    total = sum((weight[name] * term for name, term in terms.items()),
                 start=torch.zeros((), device=points.device))  # fmt: skip
     return total, terms
 

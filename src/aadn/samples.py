@@ -70,7 +70,9 @@ def hold_out(
         members.setdefault(find(picture_of(sample)), []).append(sample)
     # Names without the folders above them, so that moving the data does not change the split.
     names = {key: min("/".join(s.image.parts[-2:]) for s in members[key]) for key in members}
-    order = sorted(members, key=lambda k: hashlib.sha256(f"{seed}/{names[k]}".encode()).digest())
+    order = sorted(
+        members, key=lambda k: (hashlib.sha256(f"{seed}/{names[k]}".encode()).digest(), k)
+    )
     wanted = round(fraction * len(samples))
     kept: list[Sample] = []
     held: list[Sample] = []

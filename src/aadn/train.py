@@ -11,28 +11,27 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.distributed as distributed
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from aadn import augment, checkpoint
 from aadn.augment import Draw, Ranges
+from aadn.config import ModelConfig, TrainConfig
 from aadn.crops import CropSet, cut_crops
 from aadn.datasets.folder import read_folders
 from aadn.errors import InputError, OutputError, WeightsError
 from aadn.files import write_whole
-from aadn.losses import HEATMAP_LOSS, PAPER_LOSS, LossWeights, total_loss
-from aadn.metrics import normalisers, roc_auc
+from aadn.losses import total_loss
 from aadn.metrics import nme as image_nme
-from aadn.models.build import ModelConfig, Network, build
+from aadn.metrics import normalisers, roc_auc
+from aadn.models.build import Network, build
 from aadn.models.imagenet import load_imagenet
 from aadn.occlude import Cutouts
 from aadn.samples import Sample, hold_out
@@ -42,57 +41,6 @@ CLIP = 5.0
 """Gradients longer than this are shortened to it (our choice)."""
 
 STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What to train, on what and for how long. Defaults are our choice.
-
-    Attributes:
-        folders: training data, folders of pictures with .pts files (300W's layout).
-        out: folder for best.safetensors, last.safetensors and metrics.jsonl.
-        validation: folders to validate on, beside the held-out part of the training data.
-        hold_out: share of the training data to validate on; pictures stay together.
-        model: which network.
-        epochs: passes over the training data.
-        batch: faces per step, over all processes.
-        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
-        weight_decay: of AdamW.
-        warmup: steps of linear warm-up.
-        ema: decay of the weights' moving average, which is what is validated and kept.
-        occluders: a folder of RGBA cut-outs, beside the drawn ones.
-        paint_occluders: put synthetic occluders on training faces.
-        imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
-        initial: a checkpoint of the same model to start from.
-        resume: go on from `out`/last.safetensors.
-        seed: of weights, order, augmentation and occluders.
-        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes bf16 where the processor has it.
-        loss: weights of the loss's terms; None takes the model's own.
-    """
-
-    folders: tuple[Path, ...]
-    out: Path
-    validation: tuple[Path, ...] = ()
-    hold_out: float = 0.1
-    model: ModelConfig = field(default_factory=ModelConfig)
-    epochs: int = 60
-    batch: int = 32
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.02
-    warmup: int = 500
-    ema: float = 0.999
-    occluders: Path | None = None
-    paint_occluders: bool = True
-    imagenet: str | None = None
-    initial: Path | None = None
-    resume: bool = False
-    seed: int = 0
-    workers: int = -1
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    loss: LossWeights | None = None
 
 
 def train(config: TrainConfig) -> Path:
@@ -131,10 +79,10 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     mean_shape = np.nanmean((crops.points + 0.5) / crops.images.shape[1], axis=0)
     mean_shape = (mean_shape - 0.5) * crops.margin + 0.5
     network = build(config.model, torch.from_numpy(mean_shape).float())
-    if rank == 0 and resumed is None:
-        _say(_start(network, config))
-    elif resumed is None:
-        _start(network, config)
+    if resumed is None:
+        started = _start(network, config)
+        if rank == 0:
+            _say(started)
     network = network.to(device=device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         _groups(network, config.weight_decay), lr=config.learning_rate, fused=True
@@ -143,14 +91,15 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     first, step, best_score = 0, 0, math.inf
     if resumed is not None:
         first, step, best_score = _restore(network, optimiser, average, resumed, last)
-        _keep_log(config.out / "metrics.jsonl", first) if rank == 0 else None
+        if rank == 0:
+            _keep_log(config.out / "metrics.jsonl", first)
 
     model: torch.nn.Module = network
     if world > 1:
         ids = [device.index] if device.type == "cuda" else None
         model = torch.nn.parallel.DistributedDataParallel(network, device_ids=ids)
     stored = torch.from_numpy(crops.images).to(device)
-    weights = config.loss or (HEATMAP_LOSS if config.model.name == "heatmap" else PAPER_LOSS)
+    weight = config.loss.for_model(config.model.name)
     half = _bf16(config.precision, device)
     batch = min(config.batch // world, len(crops.images) // world)
     steps = len(crops.images) // (batch * world)
@@ -176,7 +125,7 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
                 drawn["face"],
                 drawn["seen"],
                 network.regularisation(),
-                weights,
+                weight,
             )
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -440,9 +389,7 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 _FREE = {"resume", "workers", "device", "out"}  # may change between a run and its resumption
 
 
-def _same_run(
-    config: TrainConfig, model: ModelConfig, earlier: dict[str, Any], path: Path
-) -> None:
+def _same_run(config: TrainConfig, model: ModelConfig, earlier: dict[str, Any], path: Path) -> None:
     now = _plain(config)
     changed = [k for k in now if k not in _FREE and now[k] != earlier.get(k)]
     if changed or model != config.model:
@@ -500,5 +447,3 @@ def _append(path: Path, record: dict[str, Any]) -> None:
 
 def _say(line: str) -> None:
     tqdm.write(line, file=sys.stderr)
-
-

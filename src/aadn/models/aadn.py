@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aadn.models.distillation import AttentionedDistillationModule, Order
+from aadn.config import Order
+from aadn.models.distillation import AttentionedDistillationModule
 from aadn.models.geometry_aware import WIDTH
 from aadn.models.low_rank import RANK
 from aadn.models.odn import OcclusionAdaptiveNetwork

@@ -6,10 +6,11 @@ there belongs to the visible face. Clean features = (pathway C) ⊙ P.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import Tensor, nn
 
+from aadn.config import Order
 from aadn.errors import InputError
 from aadn.models.channel_attention import ChannelAttention
 from aadn.models.resnet import conv_bn_relu
@@ -17,9 +18,6 @@ from aadn.models.spatial_attention import SpatialAttention
 
 HIDDEN = 64
 """Channels inside pathway D: our choice."""
-
-Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial"]
-"""How ADM's two attentions are combined; the paper found the first best."""
 
 
 class OcclusionMap(nn.Module):

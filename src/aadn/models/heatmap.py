@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aadn.config import Order
 from aadn.errors import InputError
-from aadn.models.distillation import AttentionedDistillationModule, Order
+from aadn.models.distillation import AttentionedDistillationModule
 from aadn.models.geometry_aware import GeometryAwareModule
 from aadn.models.landmark_attention import LandmarkAttention
 from aadn.models.prediction import Prediction
 from aadn.models.resnet import BasicBlock, Float32Linear, conv_bn_relu
-
 
 SHARPNESS = 8.0
 """Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""

@@ -118,9 +118,7 @@ def occlude_picture(
     return occluded, overlay.visible(local, frame.unit)
 
 
-def _rectangle(
-    overlay: Overlay, points: NDArray[np.floating], rng: np.random.Generator
-) -> None:
+def _rectangle(overlay: Overlay, points: NDArray[np.floating], rng: np.random.Generator) -> None:
     """Noise over 30 % of the landmark box, wholly inside it."""
     x0, y0, x1, y1 = box_of_points(points)
     aspect = rng.uniform(0.6, 1.6)
@@ -129,9 +127,7 @@ def _rectangle(
     left = x0 + rng.uniform(0, 1 - wide) * (x1 - x0)
     top = y0 + rng.uniform(0, 1 - high) * (y1 - y0)
     right, bottom = left + wide * (x1 - x0), top + high * (y1 - y0)
-    alpha = overlay.polygon(
-        np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    )
+    alpha = overlay.polygon(np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
     height, width = overlay.shape
     cells = rng.integers(0, 256, (16, 16, 3), np.uint8)
     noise = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -130,9 +130,7 @@ class Overlay:
         cv2.fillPoly(mask, [_fixed(corners)], 255, cv2.LINE_AA, 4)
         return self._finish(mask, soften)
 
-    def lines(
-        self, curves: list[FloatArray], widths: list[int], soften: float = 0.0
-    ) -> Alpha:
+    def lines(self, curves: list[FloatArray], widths: list[int], soften: float = 0.0) -> Alpha:
         """Opacity of open curves, each (N, 2) pixels with its width in pixels."""
         mask = np.zeros(self.shape, np.uint8)
         for curve, width in zip(curves, widths, strict=True):

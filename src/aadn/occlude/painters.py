@@ -136,9 +136,7 @@ def fringe(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints:
     _strands(overlay, rng, roots, frame.place(ends), frame.unit * 0.06, thick)
 
 
-def side_hair(
-    overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints
-) -> None:
+def side_hair(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
     """Hair that hangs over a temple, a cheek and the jaw."""
     for side in (-1, 1) if rng.random() < 0.5 else (int(rng.choice([-1, 1])),):
         count = int(rng.choice([20, 70, 160]))
@@ -160,9 +158,8 @@ def hat(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Pa
     brim = np.stack([u, low + bow * (u / 2) ** 2 + tilt * u], axis=1)
     top = np.array([[3.2, -4.0], [-3.2, -4.0]])
     alpha = overlay.polygon(frame.place(np.concatenate([brim, top])), _softness(frame, rng))
-    shadow = overlay.polygon(
-        frame.place(np.concatenate([brim + [0, rng.uniform(0.1, 0.5)], top])), 0.06 * frame.unit
-    )
+    below = brim + np.array([0, rng.uniform(0.1, 0.5)])
+    shadow = overlay.polygon(frame.place(np.concatenate([below, top])), 0.06 * frame.unit)
     overlay.paint(shadow * np.float32(rng.uniform(0, 0.6)), (10, 8, 8), hides=False)
     overlay.paint(alpha, paints.texture(rng, *overlay.shape), hides=True)
 
@@ -231,9 +228,7 @@ def spectacles(
     _glasses(overlay, frame, rng, opacity=float(rng.uniform(0.0, 0.25)), hides=False)
 
 
-def _glasses(
-    overlay: Overlay, frame: FaceFrame, rng: Rng, *, opacity: float, hides: bool
-) -> None:
+def _glasses(overlay: Overlay, frame: FaceFrame, rng: Rng, *, opacity: float, hides: bool) -> None:
     width, height = rng.uniform(0.62, 0.95), rng.uniform(0.28, 0.55)
     squareness = rng.uniform(1.0, 3.0)
     drop = rng.uniform(-0.05, 0.15)

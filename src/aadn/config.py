@@ -1,0 +1,143 @@
+"""What to train and how, as plain values: read by the command line without PyTorch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from aadn.errors import InputError
+
+Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial"]
+"""How ADM's two attentions are combined; the paper found the first best."""
+
+ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
+
+DEFAULT_SIZE = {"resnet18": 224, "odn": 224, "aadn": 224, "heatmap": 128}
+"""Side of the input in pixels: the paper's for its networks, our choice for our own."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+        name: resnet18, odn and aadn are the paper's; heatmap is our default.
+        landmarks: L.
+        size: side of the input in pixels; 0 takes the network's usual one.
+        reduction: r of the channel attention (aadn, heatmap).
+        order: of the two attentions (aadn, heatmap).
+        geometry: keep the geometry-aware module (odn, aadn).
+        distillation: keep the distillation module (odn, aadn).
+        low_rank: keep the low-rank learning module (odn, aadn).
+    """
+
+    name: ModelName = "heatmap"
+    landmarks: int = 68
+    size: int = 0
+    reduction: Literal[8, 16, 32, 64] = 8
+    order: Order = "channel-spatial"
+    geometry: bool = True
+    distillation: bool = True
+    low_rank: bool = True
+
+    @property
+    def input_size(self) -> int:
+        """Side of the input in pixels."""
+        return self.size or DEFAULT_SIZE[self.name]
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> ModelConfig:
+        """From a checkpoint's plain values; InputError for unknown fields or names."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise InputError(f"unknown fields of a model: {', '.join(sorted(unknown))}")
+        config = cls(**values)
+        if config.name not in get_args(ModelName):
+            raise InputError(f"expected one of {', '.join(get_args(ModelName))}; got {config.name}")
+        return config
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term of the loss counts; 0 leaves it out, None takes the network's own weight.
+
+    Attributes:
+        squared: eq. 1's (1/N) Σ ‖S̆ - S‖², coordinates in crop units.
+        absolute: mean |S̆ - S| in crop units, of the points and, if there are heatmaps, of the
+            points before refinement, half as much.
+        nuclear: α of eq. 1, the weight of ‖M‖_*.
+        visibility: cross-entropy of each landmark's visibility, mean over the known ones.
+        heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
+        seen: cross-entropy between P and where, on the face, no occluder was painted.
+    """
+
+    squared: float | None = None
+    absolute: float | None = None
+    nuclear: float | None = None
+    visibility: float | None = None
+    heatmap: float | None = None
+    seen: float | None = None
+
+    def for_model(self, name: ModelName) -> dict[str, float]:
+        """Every term's weight for a network."""
+        own = _HEATMAP_LOSS if name == "heatmap" else _PAPER_LOSS
+        given = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return dict.fromkeys(dataclasses.asdict(self), 0.0) | own | given
+
+
+# The paper gives no weights: our choice.
+_PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
+_HEATMAP_LOSS = {"absolute": 40.0, "visibility": 0.5, "heatmap": 0.4, "seen": 0.3}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, on what and for how long. Defaults are our choice.
+
+    Attributes:
+        folders: training data, folders of pictures with .pts files (300W's layout).
+        out: folder for best.safetensors, last.safetensors and metrics.jsonl.
+        validation: folders to validate on, beside the held-out part of the training data.
+        hold_out: share of the training data to validate on; pictures stay together.
+        model: which network.
+        epochs: passes over the training data.
+        batch: faces per step, over all processes.
+        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
+        weight_decay: of AdamW.
+        warmup: steps of linear warm-up.
+        ema: decay of the weights' moving average, which is what is validated and kept.
+        occluders: a folder of RGBA cut-outs, beside the drawn ones.
+        paint_occluders: put synthetic occluders on training faces.
+        imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
+        initial: a checkpoint of the same model to start from.
+        resume: go on from `out`/last.safetensors.
+        seed: of weights, order, augmentation and occluders.
+        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes bf16 where the processor has it.
+        loss: weights of the loss's terms.
+    """
+
+    folders: tuple[Path, ...]
+    out: Path
+    validation: tuple[Path, ...] = ()
+    hold_out: float = 0.1
+    model: ModelConfig = field(default_factory=ModelConfig)
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 0.02
+    warmup: int = 500
+    ema: float = 0.999
+    occluders: Path | None = None
+    paint_occluders: bool = True
+    imagenet: str | None = None
+    initial: Path | None = None
+    resume: bool = False
+    seed: int = 0
+    workers: int = -1
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    loss: LossWeights = field(default_factory=LossWeights)
