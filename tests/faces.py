@@ -49,8 +49,8 @@ def drawn_face(
         turn, scale = float(rng.normal(0, 0.2)), size * float(rng.uniform(0.22, 0.34))
         shift = rng.uniform(-0.06, 0.06, 2) * size
         light = rng.uniform(0.5, 1.1)
-        skin = tuple(int(v * light) for v in skin)
-        hair = tuple(int(v) for v in rng.integers(10, 120, 3))
+        skin = (int(light * 214), int(light * 170), int(light * 140))
+        hair = (int(rng.integers(10, 120)), int(rng.integers(10, 120)), int(rng.integers(10, 120)))
     cos, sin = np.cos(turn), np.sin(turn)
     rotation = np.array([[cos, -sin], [sin, cos]])
     points = (IBUG_SHAPE * scale) @ rotation.T + size / 2 + shift

@@ -59,7 +59,7 @@ def write_stub(path: Path, *, seen: float = 1.0, **changes: Any) -> Path:
         "column": np.array([-1, 1]),
         "axis": np.array([1]),
     }
-    steps = [
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Cast", ["images"], "pixels", {"to": TensorProto.FLOAT}),
         ("Gather", ["pixels", "zero"], "red", {"axis": 3}),
         ("Gather", ["pixels", "one"], "green", {"axis": 3}),

@@ -1,6 +1,7 @@
 """Augmentation: labels follow the picture, the seed decides, the device part does what it says."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,12 +24,12 @@ def crops(tmp_path: Path) -> CropSet:
     return cut_crops(read_folders([write_faces(tmp_path, 6)]), 64)
 
 
-def pictures(crops: CropSet, draws: Draw, indices: list[int], epoch: int = 0) -> "torch.Tensor":
+def pictures(crops: CropSet, draws: Draw, indices: list[int], epoch: int = 0) -> Any:
     batch = torch.utils.data.default_collate([draws[(epoch, i)] for i in indices])
     return augment.apply(torch.from_numpy(crops.images), batch)
 
 
-def unnormalised(images: "torch.Tensor") -> np.ndarray:
+def unnormalised(images: Any) -> np.ndarray:
     mean, std = torch.tensor(MEAN).view(3, 1, 1), torch.tensor(STD).view(3, 1, 1)
     return np.asarray(((images * std + mean) * 255).permute(0, 2, 3, 1))
 
@@ -43,7 +44,7 @@ def _dots(size: int = 96) -> CropSet:
     image = np.zeros((size, size, 3), np.uint8)
     for x, y in points.astype(int):
         image[y, x] = 255
-    blurred = cv2.GaussianBlur(image, (3, 3), 0.8)
+    blurred = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
     return CropSet(blurred[None], points[None], np.full((1, 68), np.nan), 1.5)
 
 

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
+from aadn.config import Order  # noqa: E402
 from aadn.errors import InputError, WeightsError  # noqa: E402
 from aadn.models import imagenet  # noqa: E402
 from aadn.models.aadn import Aadn  # noqa: E402
@@ -21,7 +22,6 @@ from aadn.models.channel_attention import ChannelAttention  # noqa: E402
 from aadn.models.distillation import (  # noqa: E402
     AttentionedDistillationModule,
     DistillationModule,
-    Order,
 )
 from aadn.models.geometry_aware import (  # noqa: E402
     EPSILON,

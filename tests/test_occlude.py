@@ -148,7 +148,7 @@ def test_face_at_the_border_is_occluded_without_error() -> None:
     image, points = drawn_face(100)
     for kind in ("rectangle", "mask", "sunglasses", "hand"):
         shifted = points - [60, 70]
-        occlude_picture(image, shifted, kind, np.random.default_rng(0))  # type: ignore[arg-type]
+        occlude_picture(image, shifted, kind, np.random.default_rng(0))
 
 
 def _mask_folder(folder: Path) -> Path:

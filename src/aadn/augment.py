@@ -157,7 +157,8 @@ def _face(points: NDArray[np.float64], size: int) -> NDArray[np.float32]:
 
 def _cells(share: NDArray[np.float32]) -> NDArray[np.float32]:
     """A picture-sized map averaged down to (MAP_CELLS, MAP_CELLS)."""
-    return cv2.resize(share, (MAP_CELLS, MAP_CELLS), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(share, (MAP_CELLS, MAP_CELLS), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -121,7 +121,7 @@ def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
     if not np.isfinite(face.occlusion).all():
         return
     height, width = canvas.shape[:2]
-    rows, columns = face.occlusion.shape
+    columns = face.occlusion.shape[1]
     matrix: FloatArray = crop_matrix(face.box, columns, face.crop_factor)
     corner = -0.5 * np.ones(2)
     low = (corner - matrix[:, 2]) / matrix[0, 0]

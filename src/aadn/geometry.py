@@ -95,12 +95,13 @@ def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.
         columns, rows = (x1 - x0) // shrink, (y1 - y0) // shrink
         if columns and rows:
             region = image[y0 : y0 + rows * shrink, x0 : x0 + columns * shrink]
-            image = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA)
+            image = np.asarray(small, np.uint8)
             # Pixel i of the small picture averages pixels shrink*i … shrink*i + shrink-1.
             offset = (shrink - 1) / 2
             grow = np.array([[shrink, 0.0, float(x0) + offset], [0.0, shrink, float(y0) + offset]])
             matrix = compose(matrix, grow)
-    return cv2.warpAffine(
+    crop = cv2.warpAffine(
         image,
         matrix,
         (size, size),
@@ -108,3 +109,4 @@ def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=BORDER_VALUE,
     )
+    return np.asarray(crop, np.uint8)

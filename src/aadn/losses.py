@@ -78,7 +78,7 @@ def heatmap_loss(heatmaps: Tensor, points: Tensor, labelled: Tensor) -> Tensor:
     gx, gy = (torch.exp(-0.5 * (d / SIGMA) ** 2) for d in (x, y))
     mass = gx.sum(2) * gy.sum(2)  # B L
     counted = labelled & (mass > 0.5 * 2 * torch.pi * SIGMA**2)
-    logits = torch.log_softmax(heatmaps.flatten(2), dim=2).unflatten(2, (height, width))
+    logits = torch.log_softmax(heatmaps.flatten(2), dim=2).view_as(heatmaps)
     expected = torch.einsum("blh,blhw,blw->bl", gy, logits, gx) / mass.clamp(min=1e-6)
     return -(expected * counted).sum() / counted.sum().clamp(min=1)
 
@@ -88,7 +88,7 @@ def seen_loss(predicted: Tensor, face: Tensor, seen: Tensor) -> Tensor:
 
     `face` and `seen` (B, M, M) are averaged down to P's grid.
     """
-    size = predicted.shape[1:]
+    size = (predicted.shape[1], predicted.shape[2])
     # Covered and face are averaged together: a cell counts by its face, not its background.
     weight = F.adaptive_avg_pool2d(face[:, None], size)[:, 0]
     target = F.adaptive_avg_pool2d(seen[:, None], size)[:, 0].clamp(0, 1)

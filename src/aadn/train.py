@@ -32,6 +32,7 @@ from aadn.losses import total_loss
 from aadn.metrics import nme as image_nme
 from aadn.metrics import normalisers, roc_auc
 from aadn.models.build import Network, build
+from aadn.models.heatmap import HeatmapAadn
 from aadn.models.imagenet import load_imagenet
 from aadn.occlude import Cutouts
 from aadn.samples import Sample, hold_out
@@ -83,7 +84,7 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
         started = _start(network, config)
         if rank == 0:
             _say(started)
-    network = network.to(device=device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         _groups(network, config.weight_decay), lr=config.learning_rate, fused=True
     )
@@ -108,7 +109,8 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     batches = iter(loader)
     for epoch in range(first, config.epochs):
         network.train()
-        began, totals = time.perf_counter(), {}
+        began = time.perf_counter()
+        totals: dict[str, Any] = {}
         bar = tqdm(range(steps), f"epoch {epoch + 1}/{config.epochs}", disable=quiet, leave=False)
         for _ in bar:
             drawn = {name: t.to(device, non_blocking=True) for name, t in next(batches).items()}
@@ -183,7 +185,7 @@ def validate(
     """
     network = build(config.model)
     network.load_state_dict(weights)
-    network = network.to(device=device, memory_format=torch.channels_last).eval()
+    network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size, scheme = config.model.input_size, scheme_of(config.model.landmarks)
     stored = torch.from_numpy(crops.images).to(device)
     result: dict[str, float | None] = {}
@@ -253,7 +255,7 @@ def _start(network: Network, config: TrainConfig) -> str:
         network.load_state_dict(loaded.state_dict())
         return f"starting from {config.initial}"
     if config.imagenet is not None:
-        if config.model.name == "heatmap":
+        if isinstance(network, HeatmapAadn):
             raise InputError("the heatmap network has a trunk of its own: leave out --imagenet")
         return load_imagenet(network.trunk, config.imagenet) or ""
     return "starting from random weights (no --imagenet and no --initial given)"
@@ -355,7 +357,7 @@ def _bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

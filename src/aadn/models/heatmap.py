@@ -97,6 +97,7 @@ class HeatmapAadn(nn.Module):
         nn.init.normal_(self.heatmap.weight, std=0.01)
         # P starts near 0.9 everywhere: most of a face is seen, and nothing is gated away.
         nn.init.normal_(self.distillation.occlusion.conv.weight, std=0.01)
+        assert self.distillation.occlusion.conv.bias is not None
         nn.init.constant_(self.distillation.occlusion.conv.bias, 2.0)
 
     def forward(self, image: Tensor) -> Prediction:
@@ -119,7 +120,7 @@ class HeatmapAadn(nn.Module):
         points = expectation(weights, heatmaps.shape[3])  # (B, L, 2)
 
         weights = weights.to(p1.dtype)
-        coarse = F.avg_pool2d(weights.unflatten(2, heatmaps.shape[2:]), 2).flatten(2) * 4
+        coarse = F.avg_pool2d(weights.view_as(heatmaps), 2).flatten(2) * 4
         tokens = self.fine(weights @ p1.flatten(2).transpose(1, 2))  # (B, L, token)
         tokens = tokens + self.coarse(coarse @ p2.flatten(2).transpose(1, 2))
         tokens = tokens + self.place(points.detach() * 2 - 1) + self.name
@@ -146,7 +147,7 @@ def expectation(weights: Tensor, width: int) -> Tensor:
     height = weights.shape[2] // width
     x = (torch.arange(width, device=weights.device, dtype=weights.dtype) + 0.5) / width
     y = (torch.arange(height, device=weights.device, dtype=weights.dtype) + 0.5) / height
-    grid = weights.unflatten(2, (height, width))
+    grid = weights.view(*weights.shape[:2], height, width)
     return torch.stack([(grid.sum(2) * x).sum(2), (grid.sum(3) * y).sum(2)], dim=2)
 
 

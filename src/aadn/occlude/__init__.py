@@ -131,4 +131,4 @@ def _rectangle(overlay: Overlay, points: NDArray[np.floating], rng: np.random.Ge
     height, width = overlay.shape
     cells = rng.integers(0, 256, (16, 16, 3), np.uint8)
     noise = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
-    overlay.paint(alpha, noise, hides=True)
+    overlay.paint(alpha, np.asarray(noise, np.uint8), hides=True)

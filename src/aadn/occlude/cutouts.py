@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -56,7 +57,7 @@ class Cutouts:
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg"))
         for file in files:
             data = np.frombuffer(file.read_bytes(), np.uint8)
-            picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            picture: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
             if picture is None or picture.dtype != np.uint8:
                 raise InputError(f"{file}: expected an 8-bit picture; remove or convert it")
             if picture.ndim == 2:
@@ -68,7 +69,7 @@ class Cutouts:
             if picture.shape[2] == 3 or picture[..., 3].min() == 255:
                 textures.append(np.ascontiguousarray(picture[..., 2::-1]))
                 continue
-            rgba = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+            rgba = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)
             if file in anchors:
                 masks.append(Cutout(file.stem, rgba, anchors[file] * shrink))
             elif "glasses" in file.stem.lower():
@@ -107,13 +108,13 @@ def _wear(overlay: Overlay, rgba: Image, matrix: NDArray[np.float64], light: flo
         matrix = matrix.copy()
         matrix[:, 0] *= rgba.shape[1] / small.shape[1]
         matrix[:, 1] *= rgba.shape[0] / small.shape[0]
-        rgba = small
+        rgba = np.asarray(small, np.uint8)
     if matrix.shape[0] == 2:
         worn = cv2.warpAffine(rgba, matrix, (width, height))
     else:
         worn = cv2.warpPerspective(rgba, matrix, (width, height))
-    colour = np.clip(worn[..., :3] * light, 0, 255).astype(np.uint8)
-    overlay.paint(worn[..., 3].astype(np.float32) / 255, colour, hides=True)
+    colour = np.asarray(np.clip(worn[..., :3] * light, 0, 255), np.uint8)
+    overlay.paint(np.asarray(worn[..., 3], np.float32) / np.float32(255), colour, hides=True)
 
 
 def wear_mask(
@@ -146,7 +147,7 @@ def wear_mask(
     light = float(rng.uniform(0.6, 1.1))
     for quad, is_left in (((0, 1, 4, 3), True), ((1, 2, 5, 4), False)):
         matrix = cv2.getPerspectiveTransform(
-            np.float32(source[list(quad)]), np.float32(target[list(quad)])
+            source[list(quad)].astype(np.float32), target[list(quad)].astype(np.float32)
         )
         half = chosen.rgba.copy()
         columns = np.arange(half.shape[1])
@@ -157,7 +158,7 @@ def wear_mask(
         overlap = 0.01 * half.shape[1]
         outside = columns > seam + overlap if is_left else columns < seam - overlap
         half[..., 3][outside] = 0
-        _wear(overlay, half, matrix, light)
+        _wear(overlay, half, np.asarray(matrix, np.float64), light)
 
 
 def _side(name: str) -> str:
@@ -174,10 +175,11 @@ def wear_sunglasses(
     rgba = sunglasses[rng.integers(len(sunglasses))].rgba
     height, width = rgba.shape[:2]
     drop, tall = rng.uniform(-0.1, 0.1), rng.uniform(0.8, 1.15)
-    source = np.float32([[0.24 * width, 0.4 * height], [0.76 * width, 0.4 * height],
-                         [0.5 * width, height]])  # fmt: skip
-    target = np.float32(frame.place(np.array([[-1, drop], [1, drop], [0, drop + 0.45 * tall]])))
-    _wear(overlay, rgba, cv2.getAffineTransform(source, target), float(rng.uniform(0.5, 1.2)))
+    source = np.array([[0.24 * width, 0.4 * height], [0.76 * width, 0.4 * height],
+                         [0.5 * width, height]], np.float32)  # fmt: skip
+    target = frame.place(np.array([[-1, drop], [1, drop], [0, drop + 0.45 * tall]]))
+    matrix = np.asarray(cv2.getAffineTransform(source, target.astype(np.float32)), np.float64)
+    _wear(overlay, rgba, matrix, float(rng.uniform(0.5, 1.2)))
 
 
 def drop_thing(
@@ -188,6 +190,8 @@ def drop_thing(
     height, width = rgba.shape[:2]
     place = frame.place(np.array([[rng.uniform(-2, 2), rng.uniform(-0.8, 1.8)]]))[0]
     scale = frame.unit * rng.uniform(0.6, 2.2) / max(height, width)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), float(rng.uniform(-180, 180)), scale)
+    angle = float(rng.uniform(-180, 180))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    matrix = np.asarray(turn, np.float64)
     matrix[:, 2] += place - [width / 2, height / 2]
     _wear(overlay, rgba, matrix, float(rng.uniform(0.6, 1.2)))

@@ -109,7 +109,7 @@ class Overlay:
     def over(self, image: Image) -> Image:
         """The picture (H, W, 3) with this layer on it."""
         mixed = image * (1 - self.alpha[..., None]) + self.colour
-        return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(mixed + 0.5, 0, 255), np.uint8)
 
     def visible(self, points: NDArray[np.floating], unit: float) -> NDArray[np.bool_]:
         """Which of the points (L, 2) this layer leaves visible, (L,) bool.
@@ -139,10 +139,12 @@ class Overlay:
 
     @staticmethod
     def _finish(mask: Image, soften: float) -> Alpha:
-        alpha = mask.astype(np.float32) / 255
-        return cv2.GaussianBlur(alpha, (0, 0), soften) if soften > 0.2 else alpha
+        alpha: Alpha = mask.astype(np.float32) / np.float32(255)
+        if soften > 0.2:
+            alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), soften), np.float32)
+        return alpha
 
 
 def _fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
     """Points in OpenCV's fixed-point form with 4 fractional bits."""
-    return np.rint(np.clip(points, -1e5, 1e5) * 16).astype(np.int32)
+    return np.asarray(np.rint(np.clip(points, -1e5, 1e5) * 16), np.int32)

