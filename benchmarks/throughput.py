@@ -1,0 +1,100 @@
+"""Training throughput in images/s for each network.
+
+    python benchmarks/throughput.py [--threads 2] [--steps 10]
+
+On crops of noise. Each figure is the median of `steps` steps after three that
+warm up, with the spread of the middle half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from aadn import augment
+from aadn.augment import Draw
+from aadn.config import LossWeights, ModelConfig
+from aadn.crops import MARGIN, CropSet
+from aadn.losses import total_loss
+from aadn.models.build import build
+
+BATCH = 32
+
+
+def spread(step: Callable[[], None], steps: int) -> tuple[float, float, float]:
+    """Median, lower and upper quartile of a step's seconds."""
+    for _ in range(3):
+        step()
+    times = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    return (
+        float(np.median(times)),
+        float(np.quantile(times, 0.25)),
+        float(np.quantile(times, 0.75)),
+    )
+
+
+def noise(size: int, count: int = BATCH) -> CropSet:
+    """Crops of noise with a plausible spread of points."""
+    rng = np.random.default_rng(0)
+    stored = round(size * MARGIN)
+    images = rng.integers(0, 256, (count, stored, stored, 3), np.uint8)
+    points = rng.uniform(0.3, 0.7, (count, 68, 2)) * stored
+    return CropSet(images, points, np.full((count, 68), np.nan), MARGIN)
+
+
+def main() -> None:
+    """Print one Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=10)
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    print(f"{torch.get_num_threads()} threads, batch {BATCH}; images/s, median (quartiles)")
+    print("| network | input | draw, one worker | make pictures | train fp32 | train bf16 |")
+    print("|---|---|---|---|---|---|")
+    for name in ("heatmap", "resnet18", "odn", "aadn"):
+        config = ModelConfig(name=name)  # type: ignore[arg-type]
+        crops = noise(config.input_size)
+        draws = Draw(crops, config.input_size, 0)
+        stored = torch.from_numpy(crops.images)
+        batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(BATCH)])
+        images = augment.apply(stored, batch).contiguous(memory_format=torch.channels_last)
+        network = build(config)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+        weight = LossWeights().for_model(config.name)
+
+        def draw(draws: Draw = draws) -> None:
+            for i in range(BATCH):
+                draws[(1, i)]
+
+        def make(stored: torch.Tensor = stored, batch: dict[str, torch.Tensor] = batch) -> None:
+            augment.apply(stored, batch)
+
+        def train(half: bool) -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                prediction = network(images)  # noqa: B023
+            labels = (batch[k] for k in ("points", "visible", "face", "seen"))  # noqa: B023
+            loss, _ = total_loss(prediction, *labels, network.regularisation(), weight)  # noqa: B023
+            optimiser.zero_grad()  # noqa: B023
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()  # noqa: B023
+
+        cells = []
+        for step in (draw, make, lambda: train(False), lambda: train(True)):  # noqa: B023
+            middle, low, high = spread(step, arguments.steps)
+            cells.append(f"{BATCH / middle:.0f} ({BATCH / high:.0f}–{BATCH / low:.0f})")
+        print(f"| {name} | {config.input_size} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

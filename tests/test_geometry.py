@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from aadn.errors import InputError
+from aadn.geometry import (
+    BORDER_VALUE,
+    box_of_points,
+    compose,
+    crop_matrix,
+    invert,
+    scale_of,
+    transform,
+    warp,
+)
+
+place = st.floats(-3000, 3000)
+extent = st.floats(1, 3000)
+
+
+def test_crop_matrix_by_hand() -> None:
+    # Box 10…30 × 40…80: centre (20, 60), side 1.5 · 40 = 60, 120 pixels: scale 2.
+    # The centre goes to the middle of pixels 0…119, which is 59.5: 59.5 - 2·20, 59.5 - 2·60.
+    matrix = crop_matrix(np.array([10.0, 40, 30, 80]), 120, 1.5)
+    np.testing.assert_allclose(matrix, [[2, 0, 19.5], [0, 2, -60.5]])
+
+
+@given(x=place, y=place, w=extent, h=extent, size=st.integers(32, 256), factor=st.floats(1, 3))
+def test_crop_and_back(x: float, y: float, w: float, h: float, size: int, factor: float) -> None:
+    matrix = crop_matrix(np.array([x, y, x + w, y + h]), size, factor)
+    points = np.array([[x, y], [x + w, y + h], [0, 0], [x + w / 3, y - h]])
+    back = transform(transform(points, matrix), invert(matrix))
+    assert np.abs(back - points).max() <= 1e-4
+
+
+@given(x=place, y=place, w=extent, h=extent)
+def test_the_box_is_in_the_middle_of_its_crop(x: float, y: float, w: float, h: float) -> None:
+    matrix = crop_matrix(np.array([x, y, x + w, y + h]), 100, 1.25)
+    low, high = transform(np.array([[x, y], [x + w, y + h]]), matrix)
+    np.testing.assert_allclose((low + high) / 2, 49.5, atol=1e-6)
+    assert (high - low).max() == pytest.approx(80)
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 0, 0), (5, 5, 5, 9), (9, 0, 5, 9), (0, 0, np.nan, 1), (0, 0, np.inf, 1)]
+)
+def test_box_without_extent(box: tuple[float, ...]) -> None:
+    with pytest.raises(InputError, match="x0 < x1"):
+        crop_matrix(np.array(box), 64)
+
+
+def test_box_of_points_leaves_out_what_is_not_labelled() -> None:
+    points = np.array([[3.0, 9], [np.nan, 1], [1, 20], [2, np.inf]])
+    assert box_of_points(points).tolist() == [1, 9, 3, 20]
+    with pytest.raises(InputError):
+        box_of_points(np.full((2, 2), np.nan))
+
+
+def test_compose_and_scale() -> None:
+    turn = np.array([[0.0, -2, 1], [2, 0, 5]])
+    shift = np.array([[1.0, 0, 3], [0, 1, -4]])
+    point = np.array([[7.0, 11]])
+    expected = transform(transform(point, shift), turn)
+    np.testing.assert_allclose(transform(point, compose(turn, shift)), expected)
+    assert scale_of(turn) == pytest.approx(2)
+
+
+def _centre_of_light(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    light = image[:, :, 0].astype(float)
+    rows, columns = np.indices(light.shape)
+    return np.asarray([(light * columns).sum(), (light * rows).sum()] / light.sum())
+
+
+@pytest.mark.parametrize("side", [60, 130, 300, 777, 1500])
+def test_warp_puts_a_dot_where_its_matrix_does(side: int) -> None:
+    # From enlarging twice to shrinking twelvefold, that is without and with averaging first.
+    image = np.zeros((2200, 2200, 3), np.uint8)
+    at = np.array([1103.0, 1111.0])
+    cv2.circle(image, (1103, 1111), max(3, side // 20), (255, 255, 255), cv2.FILLED)
+    box = np.array([1100 - side / 2, 1100 - side / 2, 1100 + side / 2, 1100 + side / 2])
+    matrix = crop_matrix(box, 128, 1.3)
+    crop = warp(image, matrix, 128)
+    assert np.abs(_centre_of_light(crop) - transform(at, matrix)).max() < 0.05
+
+
+def test_warp_is_grey_beyond_the_border() -> None:
+    image = np.full((50, 50, 3), 200, np.uint8)
+    for side in (40, 400):
+        crop = warp(image, crop_matrix(np.array([0, 0, side, side]), 64, 2.0), 64)
+        assert (crop[0, 0] == BORDER_VALUE).all()
+    far = warp(image, crop_matrix(np.array([900.0, 900, 1900, 1900]), 64), 64)
+    assert (far == BORDER_VALUE).all()
