@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import torch
 
 from aadn import augment
 from aadn.augment import Draw
-from aadn.config import LossWeights, ModelConfig
+from aadn.config import LossWeights, ModelConfig, ModelName
 from aadn.crops import MARGIN, CropSet
 from aadn.losses import total_loss
 from aadn.models.build import build
@@ -50,9 +51,52 @@ def noise(size: int, count: int = BATCH) -> CropSet:
     return CropSet(images, points, np.full((count, 68), np.nan), MARGIN)
 
 
+def row(name: ModelName, steps: int) -> str:
+    """One network's line of the table."""
+    config = ModelConfig(name=name)
+    crops = noise(config.input_size)
+    draws = Draw(crops, config.input_size, 0)
+    stored = torch.from_numpy(crops.images)
+    batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(BATCH)])
+    images = augment.apply(stored, batch).contiguous(memory_format=torch.channels_last)
+    network = build(config)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+    weight = LossWeights().for_model(name)
+
+    def draw() -> None:
+        for i in range(BATCH):
+            draws[(1, i)]
+
+    def make() -> None:
+        augment.apply(stored, batch)
+
+    def train(half: bool) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            prediction = network(images)
+        loss, _ = total_loss(
+            prediction,
+            batch["points"],
+            batch["visible"],
+            batch["face"],
+            batch["seen"],
+            network.regularisation(),
+            weight,
+        )
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+
+    cells = [name, str(config.input_size)]
+    for step in (draw, make, lambda: train(False), lambda: train(True)):
+        middle, low, high = spread(step, steps)
+        cells.append(f"{BATCH / middle:.0f} ({BATCH / high:.0f}–{BATCH / low:.0f})")
+    return "| " + " | ".join(cells) + " |"
+
+
 def main() -> None:
     """Print one Markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="training throughput in images/s")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
@@ -61,39 +105,8 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, batch {BATCH}; images/s, median (quartiles)")
     print("| network | input | draw, one worker | make pictures | train fp32 | train bf16 |")
     print("|---|---|---|---|---|---|")
-    for name in ("heatmap", "resnet18", "odn", "aadn"):
-        config = ModelConfig(name=name)  # type: ignore[arg-type]
-        crops = noise(config.input_size)
-        draws = Draw(crops, config.input_size, 0)
-        stored = torch.from_numpy(crops.images)
-        batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(BATCH)])
-        images = augment.apply(stored, batch).contiguous(memory_format=torch.channels_last)
-        network = build(config)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = torch.optim.AdamW(network.parameters(), fused=True)
-        weight = LossWeights().for_model(config.name)
-
-        def draw(draws: Draw = draws) -> None:
-            for i in range(BATCH):
-                draws[(1, i)]
-
-        def make(stored: torch.Tensor = stored, batch: dict[str, torch.Tensor] = batch) -> None:
-            augment.apply(stored, batch)
-
-        def train(half: bool) -> None:
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                prediction = network(images)  # noqa: B023
-            labels = (batch[k] for k in ("points", "visible", "face", "seen"))  # noqa: B023
-            loss, _ = total_loss(prediction, *labels, network.regularisation(), weight)  # noqa: B023
-            optimiser.zero_grad()  # noqa: B023
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()  # noqa: B023
-
-        cells = []
-        for step in (draw, make, lambda: train(False), lambda: train(True)):  # noqa: B023
-            middle, low, high = spread(step, arguments.steps)
-            cells.append(f"{BATCH / middle:.0f} ({BATCH / high:.0f}–{BATCH / low:.0f})")
-        print(f"| {name} | {config.input_size} | " + " | ".join(cells) + " |")
+    for name in get_args(ModelName):
+        print(row(name, arguments.steps), flush=True)
 
 
 if __name__ == "__main__":

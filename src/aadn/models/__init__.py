@@ -1,0 +1,1 @@
+"""The paper's networks, one idea a file, and our own default."""
