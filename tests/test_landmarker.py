@@ -78,7 +78,7 @@ def test_points_are_mapped_back(
     box = np.array([[left, top, left + side, top + side]])
     faces = landmarker(dotted((x, y)), boxes=box)
     # The stub's landmark 0 is the red's centre; a pixel of the crop is side·1.3/56 of the picture.
-    assert np.abs(faces.points[0, 0] - (x, y)).max() < 0.05 * max(1, side * 1.3 / SIZE)
+    assert np.abs(faces.points[0, 0] - (x, y)).max() < 0.1 * max(1, side * 1.3 / SIZE)
     matrix = crop_matrix(faces.boxes[0], SIZE, 1.3)
     expected = transform(base_points()[1:], invert(matrix))
     assert np.abs(faces.points[0, 1:] - expected).max() <= 1e-4 * max(1, side / 100)
@@ -194,7 +194,7 @@ def test_bad_pictures(landmarker: Landmarker, tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         landmarker(tmp_path / "none.jpg")
     with pytest.raises(InputError):
-        landmarker(np.zeros((4, 4, 3)))
+        landmarker(np.zeros((4, 4, 3)))  # type: ignore[arg-type]
 
 
 def test_sources_agree(landmarker: Landmarker, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_ready_made_crops(landmarker: Landmarker) -> None:
     with pytest.raises(InputError, match="expected crops of shape"):
         landmarker.crops(crops[:, :-1])
     with pytest.raises(InputError, match="expected crops of shape"):
-        landmarker.crops(crops.astype(np.float32))  # type: ignore[arg-type]
+        landmarker.crops(crops.astype(np.float32))
 
 
 def test_more_crops_than_go_through_at_a_time(weights: Path) -> None:

@@ -1,0 +1,115 @@
+"""The embedded model: where it puts landmarks, what it calls hidden, and that this stays so.
+
+Golden values are rewritten by `python -m pytest --accept`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aadn import Landmarker, load_image
+from aadn.datasets.folder import read_folders
+from aadn.evaluate import evaluate
+from aadn.geometry import box_of_points
+from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.occlude import occlude_picture
+from aadn.schemes import IBUG68
+
+ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+GOLDEN = Path(__file__).parent / "golden" / "astronaut.json"
+BOX = np.array([[177.0, 87.0, 273.0, 178.0]])
+"""Around her landmarks, by eye: golden values must not depend on the detector at hand."""
+
+
+@pytest.fixture(scope="module")
+def landmarker() -> Landmarker:
+    return Landmarker()
+
+
+def test_golden_points(landmarker: Landmarker, accept: bool) -> None:
+    faces = landmarker(ASTRONAUT, boxes=BOX)
+    if accept:
+        GOLDEN.parent.mkdir(exist_ok=True)
+        rounded = {
+            "points": faces.points[0].round(2).tolist(),
+            "visibility": faces.visibility[0].round(3).tolist(),
+        }
+        GOLDEN.write_text(json.dumps(rounded, indent=0) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    distance = np.hypot(*(faces.points[0] - np.array(golden["points"])).T)
+    assert distance.max() < 0.5
+    assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.05
+
+
+def test_landmarks_sit_on_the_face(landmarker: Landmarker) -> None:
+    faces = landmarker(ASTRONAUT)
+    assert len(faces) >= 1
+    points = faces.points[0]
+    # Her eyes, nose tip and mouth corners, read off the picture by eye (pixels, within a few).
+    for indices, place in (((36, 39), (204, 102)), ((42, 45), (247, 104)), ((48, 54), (223, 142))):
+        middle = points[list(indices)].mean(axis=0)
+        assert np.hypot(*(middle - place)) < 5
+    assert points[8, 1] > points[57, 1] > points[33, 1] > points[27, 1]
+
+
+def test_a_clean_face_is_seen(landmarker: Landmarker) -> None:
+    faces = landmarker(ASTRONAUT)
+    inner = slice(27, 68)  # her hair touches the temples and a brow
+    assert faces.visibility[0, inner].min() > faces.visibility_threshold
+
+
+@pytest.mark.parametrize("kind", ["mask", "sunglasses", "rectangle"])
+def test_what_is_covered_is_called_hidden(landmarker: Landmarker, kind: str) -> None:
+    image = load_image(ASTRONAUT)
+    clean = landmarker(image, boxes=BOX)
+    rng = np.random.default_rng(1)
+    covered, visible = occlude_picture(image, clean.points[0], kind, rng)  # type: ignore[arg-type]
+    faces = landmarker(covered, boxes=BOX)
+    assert (faces.hidden[0] == ~visible).mean() > 0.85
+    inter_ocular = np.hypot(*(clean.points[0, 36] - clean.points[0, 45]))
+    moved = np.hypot(*(faces.points[0] - clean.points[0]).T) / inter_ocular
+    assert moved.mean() < 0.08
+
+
+def test_mirrored_picture_gives_mirrored_landmarks(landmarker: Landmarker) -> None:
+    image = load_image(ASTRONAUT)
+    width = image.shape[1]
+    mirrored_box = BOX[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width - 1, 0, width - 1, 0]
+    plain = landmarker(image, boxes=BOX).points[0]
+    mirrored = landmarker(image[:, ::-1], boxes=mirrored_box).points[0][IBUG68.flip]
+    mirrored = mirrored * [-1, 1] + [width - 1, 0]
+    inter_ocular = np.hypot(*(plain[36] - plain[45]))
+    assert np.hypot(*(plain - mirrored).T).mean() / inter_ocular < 0.04
+
+
+def test_a_loose_or_shifted_box_moves_little(landmarker: Landmarker) -> None:
+    plain = landmarker(ASTRONAUT, boxes=BOX).points[0]
+    inter_ocular = np.hypot(*(plain[36] - plain[45]))
+    side = BOX[0, 2] - BOX[0, 0]
+    for shift in ([0.08, 0, 0.08, 0], [0, -0.08, 0, -0.08], [-0.06, -0.06, 0.06, 0.06]):
+        moved = landmarker(ASTRONAUT, boxes=BOX + side * np.array(shift)).points[0]
+        assert np.hypot(*(plain - moved).T).mean() / inter_ocular < 0.05
+
+
+def test_the_card_is_of_this_file() -> None:
+    card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text())
+    assert card["size"] == Network.load().card.size
+    assert card["parity_px"] <= 1e-4
+    assert {"licence", "data", "training", "scores", "sha256"} <= card.keys()
+    assert DEFAULT_WEIGHTS.stat().st_size < 38e6
+
+
+def test_it_holds_on_real_faces(shared_data: Path) -> None:
+    """The bars of the first release, on the LFPW test set."""
+    samples = read_folders([shared_data / "300w/lfpw/testset"], 68)
+    assert len(samples) == 224
+    np.testing.assert_allclose(samples[0].box, box_of_points(samples[0].points))
+    truth = evaluate(Network.load(), samples, progress=False).results
+    assert truth["nme"] <= 4.0
+    detected = evaluate(Network.load(), samples, boxes="detector", progress=False).results
+    assert detected["nme"] <= truth["nme"] + 0.3
+    assert detected["missed"] <= 2
