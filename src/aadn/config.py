@@ -109,6 +109,9 @@ class TrainConfig:
         warmup: steps of linear warm-up.
         ema: decay of the weights' moving average, which is what is validated and kept.
         occluders: a folder of RGBA cut-outs, beside the drawn ones.
+        mirror: share of the epochs in which half of the faces are mirrored. The last ones learn
+            left and right as labelled: labels are no exact mirror images (300-W's lie about a
+            pixel to one side), which a network trained on mirrored faces averages away.
         paint_occluders: put synthetic occluders on training faces.
         imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
         initial: a checkpoint of the same model to start from.
@@ -132,6 +135,7 @@ class TrainConfig:
     warmup: int = 500
     ema: float = 0.999
     occluders: Path | None = None
+    mirror: float = 0.8
     paint_occluders: bool = True
     imagenet: str | None = None
     initial: Path | None = None

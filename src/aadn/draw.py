@@ -76,10 +76,10 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
     edge = radius >= 2.2  # a dark rim, where there is room for it
     for point, is_hidden in zip(face.points, hidden, strict=True):
         if is_hidden:
-            ring = max(1, round(radius * 0.5))
+            reach, ring = max(radius * 1.3, 1), max(1, round(radius * 0.5))
             if edge:
-                _circle(canvas, point, radius * 1.3, EDGE, ring + 2)
-            _circle(canvas, point, radius * 1.3, HIDDEN, ring)
+                _circle(canvas, point, reach, EDGE, ring + 2)
+            _circle(canvas, point, reach, HIDDEN, ring)
         else:
             if edge:
                 _circle(canvas, point, radius + max(1, radius / 4), EDGE, cv2.FILLED)

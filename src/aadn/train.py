@@ -8,6 +8,7 @@ import datetime
 import json
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -74,7 +75,15 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     crops = cut_crops(training, size, title="reading training faces")
     judged = cut_crops(validation, size, title="reading validation faces") if rank == 0 else None
     cutouts = Cutouts.load(config.occluders) if config.occluders else None
-    draws = Draw(crops, size, config.seed, Ranges(), cutouts, occluders=config.paint_occluders)
+    draws = Draw(
+        crops,
+        size,
+        config.seed,
+        Ranges(),
+        cutouts,
+        occluders=config.paint_occluders,
+        mirror_epochs=round(config.mirror * config.epochs),
+    )
 
     torch.manual_seed(config.seed)
     mean_shape = np.nanmean((crops.points + 0.5) / crops.images.shape[1], axis=0)
@@ -343,13 +352,14 @@ def _loader(
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_Collate(stored),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
     )
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
     cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to answer
 
 
 def _bf16(precision: str, device: torch.device) -> bool:

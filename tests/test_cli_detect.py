@@ -1,0 +1,376 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from stub_network import write_stub
+
+import aadn.cli
+from aadn.cli import main
+from aadn.datasets.pts import read_pts
+from aadn.errors import OutputError
+from aadn.images import load_image
+
+FloatArray = NDArray[np.float64]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_stub(tmp_path_factory.mktemp("weights") / "stub.onnx"))
+
+
+@pytest.fixture(autouse=True)
+def detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many faces as the picture's first pixel says (its red, in forties)."""
+
+    def find(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        count = int(image[0, 0, 0]) // 40
+        boxes = np.array([[10.0 * i, 5, 10 * i + 60, 70] for i in range(count)]).reshape(-1, 4)
+        return boxes, np.linspace(0.9, 0.8, count)
+
+    monkeypatch.setattr(aadn.cli, "default_detector", lambda _: find)
+
+
+def picture(path: Path, faces: int = 1) -> Path:
+    image = np.full((90, 120, 3), 100, np.uint8)
+    image[:8, :8] = (40 * faces + 20, 0, 0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image[:, :, ::-1])
+    return path
+
+
+def run(capsys: Any, *arguments: Any) -> tuple[int, str, str]:
+    code = main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
+    path = picture(tmp_path / "a.png", faces=2)
+    files = {name: tmp_path / "out" / f"result.{name}" for name in ("png", "json", "csv", "pts")}
+    code, out, err = run(
+        capsys, "detect", path, "--weights", weights, "--out", files["png"],
+        "--json", files["json"], "--csv", files["csv"], "--pts", files["pts"],
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{path}: 2 faces"
+    assert lines[1].strip() == (
+        "face 1: box 0.0 5.0 60.0 70.0, score 0.90, 34 of 68 landmarks hidden"
+    )
+    assert len(lines) == 3
+
+    drawn = load_image(files["png"])
+    assert drawn.shape == (90, 120, 3)
+    assert (drawn != load_image(path)).any()
+
+    content = json.loads(files["json"].read_text())
+    assert {k: content[k] for k in ("format", "model", "scheme")} == {
+        "format": 1,
+        "model": "stub",
+        "scheme": "ibug68",
+    }
+    (image,) = content["images"]
+    assert (image["image"], image["width"], image["height"]) == (str(path), 120, 90)
+    face = image["faces"][1]
+    assert face["box"] == [10, 5, 70, 70]
+    assert face["score"] == pytest.approx(0.8)
+    assert np.shape(face["points"]) == (68, 2)
+    assert np.shape(face["visibility"]) == (68,)
+    assert np.shape(face["occlusion"]) == (7, 7)
+    assert face["hidden"] == list(range(1, 68, 2))
+
+    with files["csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 68
+    row = rows[68 + 3]
+    assert (row["image"], row["face"], row["landmark"]) == (str(path), "2", "3")
+    assert row["name"] == "jaw 3"
+    assert [float(row["x"]), float(row["y"])] == face["points"][3]
+    assert float(row["visibility"]) == face["visibility"][3]
+
+    points = read_pts(tmp_path / "out" / "result_2.pts")
+    np.testing.assert_allclose(points, face["points"], atol=1e-3)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "result.csv", "result.json", "result.png", "result_1.pts", "result_2.pts",
+    ]  # fmt: skip
+
+
+def test_no_face(tmp_path: Path, weights: str, capsys: Any) -> None:
+    path = picture(tmp_path / "a.png", faces=0)
+    output = tmp_path / "a.json"
+    code, out, err = run(capsys, "detect", path, "--weights", weights, "--json", output)
+    assert (code, out, err) == (0, f"{path}: no face found\n", "")
+    assert json.loads(output.read_text())["images"][0]["faces"] == []
+
+
+def test_a_folder_in_which_some_pictures_fail(tmp_path: Path, weights: str, capsys: Any) -> None:
+    folder = tmp_path / "in"
+    for name, faces in (("a.png", 1), ("b.bmp", 2), ("d.png", 0)):
+        picture(folder / name, faces)
+    (folder / "c.jpg").write_text("hello")
+    (folder / "notes.txt").write_text("hello")
+    out_folder = tmp_path / "out"
+    code, out, err = run(
+        capsys, "detect", folder, tmp_path / "none.png", "--weights", weights,
+        "--out", out_folder, "--pts", out_folder,
+        "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv",
+    )  # fmt: skip
+    assert code == 4
+    assert [line.split(":")[0] for line in err.splitlines()] == ["aadn", "aadn"]
+    assert "none.png: no such file" in err
+    assert "c.jpg: not a picture" in err
+    assert out.splitlines()[-1] == "4 pictures, 3 faces, 2 failures"
+    assert sorted(p.name for p in out_folder.iterdir()) == [
+        "a.png", "a.pts", "b.bmp", "b_1.pts", "b_2.pts", "d.png",
+    ]  # fmt: skip
+    images = {
+        Path(i["image"]).name: i for i in json.loads((tmp_path / "a.json").read_text())["images"]
+    }
+    assert list(images) == ["a.png", "b.bmp", "c.jpg", "d.png"]
+    assert "not a picture" in images["c.jpg"]["error"]
+    assert "faces" not in images["c.jpg"]
+    assert [len(images[k]["faces"]) for k in ("a.png", "b.bmp", "d.png")] == [1, 2, 0]
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 3 * 68
+
+
+def test_names_that_are_alike_stay_apart(tmp_path: Path, weights: str, capsys: Any) -> None:
+    for name in ("x/a.png", "y/a.png", "y/a.bmp", "y/b.gif"):
+        picture(tmp_path / "in" / name)
+    out_folder = tmp_path / "out"
+    code, _, err = run(
+        capsys, "detect", f"{tmp_path}/in/**/*", "--weights", weights,
+        "--out", out_folder, "--pts", out_folder,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert sorted(str(p.relative_to(out_folder)) for p in out_folder.rglob("*.*")) == [
+        "x/a.png", "x/a.pts", "y/a.bmp", "y/a.bmp.pts", "y/a.png", "y/a.png.pts",
+        "y/b.gif.png", "y/b.pts",
+    ]  # fmt: skip
+
+
+def test_a_folder_of_one_gets_a_folder(tmp_path: Path, weights: str, capsys: Any) -> None:
+    picture(tmp_path / "in" / "a.png")
+    code, _, _ = run(
+        capsys, "detect", tmp_path / "in", "--weights", weights, "--out", tmp_path / "b.png"
+    )
+    assert code == 0
+    assert (tmp_path / "b.png" / "a.png").is_file()
+
+
+def broken(name: str, folder: Path) -> Path:
+    path = folder / f"{name}.jpg"
+    whole = cv2.imencode(".jpg", np.zeros((50, 50, 3), np.uint8))[1].tobytes()
+    if name == "cut":
+        path.write_bytes(whole[:-40])
+    elif name == "empty":
+        path.write_bytes(b"")
+    elif name == "text":
+        path.write_text("hello\nworld\n")
+    elif name == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "text", "cut", "folder"])
+def test_pictures_that_cannot_be_read(name: str, tmp_path: Path, weights: str, capfd: Any) -> None:
+    path = broken(name, tmp_path)
+    code, out, err = run(capfd, "detect", path, "--weights", weights)
+    assert code == 4
+    assert out == ""
+    assert err.startswith(f"aadn: error: {path}: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--weights", "none.onnx", 6),
+        ("--weights", "a.png", 6),
+        ("--yunet", "none.onnx", 6),
+        ("--yunet", "a.png", 6),
+        ("--out", "result", 7),
+        ("--out", "result.txt", 7),
+        ("--out", "a.png", 7),
+        ("--json", "a.png", 7),
+        ("--json", "a.png/a.json", 7),
+        ("--csv", "", 7),
+        ("--csv", "folder", 7),
+        ("--threshold", "high", 2),
+        ("--thresold", "0.4", 2),
+    ],
+)
+def test_wrong_options(
+    option: str, value: str, code: int, tmp_path: Path, weights: str, capfd: Any
+) -> None:
+    path = picture(tmp_path / "a.png")
+    (tmp_path / "folder").mkdir()
+    before = path.read_bytes()
+    value = value if code == 2 else str(tmp_path / value)
+    chosen = [] if option == "--weights" else ["--weights", weights]
+    got, out, err = run(capfd, "detect", path, *chosen, option, value)
+    assert got == code
+    assert out == ""
+    assert path.read_bytes() == before
+    if code != 2:
+        assert err.startswith("aadn: error: ")
+        assert err.count("\n") == 1
+
+
+def test_threshold_out_of_range(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # the real detector
+    path = picture(tmp_path / "a.png")
+    code, _, err = run(capsys, "detect", path, "--weights", weights, "--threshold", "7")
+    assert code == 9
+    assert "minimum score" in err
+
+
+def test_wrong_and_missing_verbs(capsys: Any) -> None:
+    code, _, err = run(capsys, "detct", "a.jpg")
+    assert code == 2
+    assert "detect" in err
+    code, _, err = run(capsys, "detect")
+    assert code == 2
+    assert "no picture given" in err
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "usage: aadn" in out
+
+
+def test_version(capsys: Any) -> None:
+    assert run(capsys, "--version") == (0, f"aadn {aadn.__version__}\n", "")
+
+
+def test_ctrl_c_keeps_what_is_done(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / f"{i}.png") for i in range(3)]
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        if path == paths[2]:
+            raise KeyboardInterrupt
+        return load_image(path)
+
+    monkeypatch.setattr(aadn.cli, "load_image", read)
+    code, _, err = run(
+        capsys, "detect", *paths, "--weights", weights, "--json", tmp_path / "a.json"
+    )
+    assert code == 130
+    assert err == "aadn: interrupted\n"
+    images = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert [i["image"] for i in images] == [str(p) for p in paths[:2]]
+
+
+def test_a_fault_of_ours_keeps_what_is_done(
+    tmp_path: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / f"{i}.png") for i in range(2)]
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        return load_image(path) if path == paths[0] else 1 // 0  # type: ignore[return-value]
+
+    monkeypatch.setattr(aadn.cli, "load_image", read)
+    with pytest.raises(ZeroDivisionError):
+        main(["detect", *map(str, paths), "--weights", weights, "--json", f"{tmp_path}/a.json"])
+    assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 1
+
+
+def test_too_little_memory_for_one_picture(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> NDArray[np.uint8]:
+        raise MemoryError
+
+    monkeypatch.setattr(aadn.cli, "load_image", read)
+    code, _, err = run(capsys, "detect", picture(tmp_path / "a.png"), "--weights", weights)
+    assert code == 4
+    assert "not enough memory" in err
+
+
+def test_an_output_that_fails_at_the_end(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def write(path: Path, content: Any) -> None:
+        if path.suffix == ".json":
+            raise OutputError("disk full")
+        written.append(path)
+
+    monkeypatch.setattr(aadn.cli, "write_whole", write)
+    path, table = picture(tmp_path / "a.png"), tmp_path / "a.csv"
+    code, _, err = run(
+        capsys, "detect", path, "--weights", weights, "--json", tmp_path / "a.json", "--csv", table
+    )
+    assert (code, err) == (7, "aadn: error: disk full\n")
+    assert written == [table]
+
+
+def test_a_picture_too_wide_for_its_format(tmp_path: Path, weights: str, capsys: Any) -> None:
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.zeros((2, 17_000, 3), np.uint8))
+    code, _, err = run(capsys, "detect", path, "--weights", weights, "--out", tmp_path / "b.webp")
+    assert code == 7
+    assert "cannot be written in this format" in err
+
+
+def test_names_that_are_no_text(tmp_path: Path, weights: str, capfd: Any) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    try:
+        picture(tmp_path / "a.png").rename(path)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    code, _, err = run(
+        capfd, "detect", path, "--weights", weights,
+        "--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--out", tmp_path / "b.png",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert json.loads((tmp_path / "a.json").read_text())["images"][0]["image"] == str(path)
+    assert os.fsencode(path) in (tmp_path / "a.csv").read_bytes()
+
+
+def process(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "aadn", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def test_as_a_process(tmp_path: Path, weights: str) -> None:
+    path = picture(tmp_path / "a.png", faces=0)
+    with process("detect", path, "--weights", weights) as child:
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (0, f"{path}: no face found\n", "")
+    with process("detect", tmp_path / "b.png", "--weights", weights) as child:
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 4
+    assert err.startswith("aadn: error: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_of_a_process(tmp_path: Path, weights: str) -> None:
+    for i in range(200):
+        picture(tmp_path / "in" / f"{i:03}.png", faces=0)
+    output = tmp_path / "a.json"
+    with process("detect", tmp_path / "in", "--weights", weights, "--json", output, bufsize=1,
+                 env={**os.environ, "PYTHONUNBUFFERED": "1"}) as child:  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err.splitlines()[-1] == "aadn: interrupted"
+    assert 1 <= len(json.loads(output.read_text())["images"]) < 200

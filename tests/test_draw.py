@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aadn.draw import BOX, HIDDEN, LINE, SEEN, draw
+from aadn.errors import InputError
+from aadn.faces import Faces
+
+
+def one_face(side: float, hidden: list[int], occlusion: float = np.nan) -> Faces:
+    """A face in the middle of a picture of 3·side pixels; landmarks on a spiral."""
+    turn = np.linspace(0, 10, 68)
+    reach = np.linspace(0.1, 0.45, 68)[:, None] * side
+    points = np.stack([np.cos(turn), np.sin(turn)], axis=1) * reach + 1.5 * side
+    visibility = np.ones(68)
+    visibility[hidden] = 0.1
+    box = np.array([1.0, 1, 2, 2]) * side
+    arrays = (points, visibility, box, np.array(1), np.full((7, 7), occlusion))
+    a, b, c, d, e = (array[None].astype(np.float32) for array in arrays)
+    return Faces(a, b, c, d, e, "ibug68")
+
+
+def black(side: float) -> NDArray[np.uint8]:
+    return np.zeros((int(3 * side), int(3 * side), 3), np.uint8)
+
+
+def near(image: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+    return np.asarray((np.abs(image.astype(int) - colour) < 40).all(axis=2))
+
+
+def test_the_picture_itself_stays_as_it_is() -> None:
+    image = black(100)
+    result = draw(image, one_face(100, []))
+    assert not image.any()
+    assert result.shape == image.shape
+    assert result.dtype == np.uint8
+    assert result.any()
+
+
+def test_no_face_draws_nothing() -> None:
+    assert not draw(black(30), Faces.empty()).any()
+
+
+@pytest.mark.parametrize("side", [30, 100, 600])
+def test_seen_landmarks_are_dots_and_hidden_ones_rings(side: int) -> None:
+    faces = one_face(side, hidden=[67])
+    result = draw(black(side), faces, contours=False, boxes=False)
+    for index, colour in ((50, SEEN), (67, HIDDEN)):
+        x, y = np.rint(faces.points[0, index]).astype(int)
+        reach = max(3, side // 50)
+        assert near(result[y - reach : y + reach + 1, x - reach : x + reach + 1], colour).any()
+    if side == 600:
+        x, y = np.rint(faces.points[0, 67]).astype(int)
+        assert not near(result, HIDDEN)[y, x]  # hollow
+        x, y = np.rint(faces.points[0, 50]).astype(int)
+        assert near(result, SEEN)[y, x]
+
+
+def test_contours_are_dashed_where_hidden() -> None:
+    lines = {
+        name: near(draw(black(400), one_face(400, hidden), boxes=False), LINE).sum()
+        for name, hidden in (("solid", []), ("dashed", list(range(68))))
+    }
+    assert 0.2 * lines["solid"] < lines["dashed"] < 0.8 * lines["solid"]
+
+
+def test_parts_can_be_left_out() -> None:
+    faces = one_face(200, [])
+    assert near(draw(black(200), faces, contours=False), BOX)[200, 250:350].all()
+    assert not near(draw(black(200), faces, boxes=False, contours=False), BOX).any()
+    assert not near(draw(black(200), faces, contours=False, boxes=False), LINE).any()
+
+
+def test_occlusion_map_covers_the_crop() -> None:
+    faces = one_face(100, [], occlusion=1.0)
+    plain: dict[str, Any] = {"contours": False, "boxes": False}
+    tinted = draw(black(100), faces, occlusion=True, **plain)
+    touched = tinted.max(axis=2) > 0
+    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    # A box 100…200 with a crop of 1.3 times its side: 85…215.
+    assert np.abs(np.array([rows, columns])[:, [0, -1]] - [85, 215]).max() <= 1
+    untouched = draw(black(100), one_face(100, []), occlusion=True, **plain)  # no map: NaN
+    assert (untouched == draw(black(100), faces, **plain)).all()
+
+
+def test_occlusion_map_lies_where_it_belongs() -> None:
+    faces = one_face(70, [])
+    faces.occlusion[0] = 0
+    faces.occlusion[0, 6, 0] = 1  # bottom left
+    tinted = draw(black(70), faces, occlusion=True, contours=False, boxes=False)
+    y, x = np.unravel_index(tinted.sum(axis=2)[:, :70].argmax(), (210, 70))
+    # The crop starts at 105 - 45.5 and a part has 13 pixels.
+    assert abs(x - (59.5 + 6)) <= 7
+    assert abs(y - (59.5 + 6.5 * 13)) <= 7
+
+
+@pytest.mark.parametrize("at", [-1e9, -150.0, 200.0, 1e9])
+def test_faces_beyond_the_border(at: float) -> None:
+    faces = one_face(100, [3], occlusion=1.0)
+    moved = Faces(
+        faces.points + at,
+        faces.visibility,
+        faces.boxes + at if abs(at) < 1e6 else faces.boxes,
+        faces.scores,
+        faces.occlusion,
+        faces.scheme,
+    )
+    assert draw(black(100), moved, occlusion=True).shape == (300, 300, 3)
+
+
+def test_grey_and_wrong_pictures() -> None:
+    assert draw(np.zeros((300, 300), np.uint8), one_face(100, [])).shape == (300, 300, 3)
+    with pytest.raises(InputError):
+        draw(np.zeros((9, 9, 3)), Faces.empty())  # type: ignore[arg-type]
