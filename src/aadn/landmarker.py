@@ -137,6 +137,8 @@ class Landmarker:
                 boxes = np.asarray(given, np.float32)
             except (TypeError, ValueError):
                 raise InputError("expected boxes as an array of numbers (N, 4)") from None
+            if boxes.size == 0:  # an empty list too means no face
+                boxes = boxes.reshape(0, 4)
             scores = np.ones(len(boxes) if boxes.ndim else 0, np.float32)
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise InputError(f"expected boxes of shape (N, 4): x0, y0, x1, y1; got {boxes.shape}")
