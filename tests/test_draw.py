@@ -75,14 +75,15 @@ def test_parts_can_be_left_out() -> None:
     assert not near(draw(black(200), faces, contours=False, boxes=False), LINE).any()
 
 
-def test_occlusion_map_covers_the_crop() -> None:
+def test_occlusion_map_covers_the_face() -> None:
     faces = one_face(100, [], occlusion=1.0)
     plain: dict[str, Any] = {"contours": False, "boxes": False}
-    tinted = draw(black(100), faces, occlusion=True, **plain)
-    touched = tinted.max(axis=2) > 0
-    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
-    # A box 100…200 with a crop of 1.3 times its side: 85…215.
-    assert np.abs(np.array([rows, columns])[:, [0, -1]] - [85, 215]).max() <= 1
+    rows, columns = np.indices((300, 300))
+    reach = np.hypot(rows - 150, columns - 150)  # the landmarks' spiral ends at 45, 10 px off it
+    dots = draw(black(100), faces, **plain).max(axis=2) > 0
+    tinted = draw(black(100), faces, occlusion=True, **plain).max(axis=2) > 0
+    assert tinted[reach < 25].all()
+    assert not (tinted & ~dots)[reach > 46].any()
     untouched = draw(black(100), one_face(100, []), occlusion=True, **plain)  # no map: NaN
     assert (untouched == draw(black(100), faces, **plain)).all()
 
@@ -90,12 +91,15 @@ def test_occlusion_map_covers_the_crop() -> None:
 def test_occlusion_map_lies_where_it_belongs() -> None:
     faces = one_face(70, [])
     faces.occlusion[0] = 0
-    faces.occlusion[0, 6, 0] = 1  # bottom left
+    faces.occlusion[0, 4, 2] = 1  # fifth row, third column
+    plain = draw(black(70), faces, contours=False, boxes=False)
     tinted = draw(black(70), faces, occlusion=True, contours=False, boxes=False)
-    y, x = np.unravel_index(tinted.sum(axis=2)[:, :70].argmax(), (210, 70))
-    # The crop starts at 105 - 45.5 and a part has 13 pixels.
-    assert abs(x - (59.5 + 6)) <= 7
-    assert abs(y - (59.5 + 6.5 * 13)) <= 7
+    tinted[plain.any(axis=2)] = 0  # without the dots
+    weight = tinted.sum(axis=2).astype(float)
+    rows, columns = np.indices(weight.shape)
+    middle = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    # The crop's edge is at 105 - 45.5, and each of its 7×7 parts has 13 pixels.
+    assert np.abs(middle - (59.5 + 2.5 * 13, 59.5 + 4.5 * 13)).max() < 3
 
 
 @pytest.mark.parametrize("at", [-1e9, -150.0, 200.0, 1e9])

@@ -139,9 +139,9 @@ def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )[:, :, None]
-    hull = cv2.convexHull((face.points - [x0, y0]).astype(np.float32))
+    hull = cv2.convexHull(np.array([_at(point - [x0, y0]) for point in face.points], np.int32))
     inside = np.zeros(alpha.shape[:2], np.uint8)
-    cv2.fillConvexPoly(inside, np.rint(hull * _UNIT).astype(np.int32), 255, cv2.LINE_AA, _SHIFT)
+    cv2.fillConvexPoly(inside, hull, 255, cv2.LINE_AA, _SHIFT)
     alpha = alpha * (inside[:, :, None] / np.float32(255))
     region = canvas[y0:y1, x0:x1]
     tinted = region + 0.5 * alpha * (np.array(OCCLUDED, np.float32) - region)
