@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seconds", type=float, help="how long training took")
     parser.add_argument("--hardware", default="", help="on what it was trained")
+    parser.add_argument("--note", default="", help="what else to know of the training")
     arguments = parser.parse_args()
 
     parity = export(arguments.checkpoint, DEFAULT_WEIGHTS)
@@ -87,7 +88,8 @@ def main() -> None:
         "frames (3037 faces), synthetic occluders (drawn by program; MaskTheFace cut-outs, MIT)",
         "reduction": config.reduction,
         "order": config.order,
-        "training": training | {"seconds": arguments.seconds, "hardware": arguments.hardware},
+        "training": training
+        | {"seconds": arguments.seconds, "hardware": arguments.hardware, "note": arguments.note},
         "validation": state["metrics"],
         "parity_px": parity.points,
         "scores": rows,

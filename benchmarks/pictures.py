@@ -1,6 +1,6 @@
 """Draw the README's picture: the example face, covered in four ways, with what the model says.
 
-    python benchmarks/pictures.py docs/occluded.png
+python benchmarks/pictures.py docs/occluded.png
 """
 
 from __future__ import annotations

@@ -78,6 +78,14 @@ def test_flip_swaps_left_and_right(crops: CropSet) -> None:
     np.testing.assert_allclose(points, expected, atol=1e-6)
 
 
+def test_mirroring_ends_after_its_epochs(crops: CropSet) -> None:
+    ranges = Ranges(0, 0, 0, 1.0, 0, 0, 0, 0)
+    draws = Draw(crops, 64, 0, ranges, occluders=False, mirror_epochs=1)
+    plain = Draw(crops, 64, 0, STILL, occluders=False)
+    assert draws[(0, 0)]["matrix"][0, 0] < 0 < draws[(1, 0)]["matrix"][0, 0]
+    np.testing.assert_allclose(draws[(1, 0)]["points"], plain[(1, 0)]["points"], atol=1e-6)
+
+
 def test_unaugmented_crop_is_the_picture(crops: CropSet) -> None:
     draws = Draw(crops, 64, 0, STILL, occluders=False)
     item = draws[(0, 2)]

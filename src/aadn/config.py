@@ -135,7 +135,7 @@ class TrainConfig:
     warmup: int = 500
     ema: float = 0.999
     occluders: Path | None = None
-    mirror: float = 0.8
+    mirror: float = 0.6
     paint_occluders: bool = True
     imagenet: str | None = None
     initial: Path | None = None
