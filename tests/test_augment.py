@@ -139,9 +139,11 @@ def test_unlabelled_points_stay_unlabelled() -> None:
     image, points = drawn_face(96)
     points[:5] = np.nan
     crops = CropSet(image[None], points[None], np.full((1, 68), np.nan), 1.5)
-    item = Draw(crops, 64, 0)[(0, 0)]
-    assert np.isnan(item["points"]).any(axis=1).sum() == 5
-    assert np.isnan(item["visible"]).sum() == 5
+    draws = Draw(crops, 64, 0)
+    for epoch in range(100):
+        item = draws[(epoch, 0)]
+        assert np.isnan(item["points"]).any(axis=1).sum() == 5
+        assert np.isnan(item["visible"]).sum() == 5
 
 
 def test_blur_keeps_the_mean_and_spreads_a_dot() -> None:

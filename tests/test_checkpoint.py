@@ -138,6 +138,19 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
         assert torch.allclose(occlusion.mean((1, 2)), mean, atol=1e-5)
 
 
+def test_broken_weights_are_not_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from aadn.export import export
+
+    config = ModelConfig(name="resnet18", size=32)
+    tensors = {f"ema.{k}": t for k, t in build(config).state_dict().items()}
+    tensors["ema.regression.bias"][0] = torch.nan
+    checkpoint.save(tmp_path / "a.safetensors", tensors, config, {})
+    with pytest.raises(WeightsError):
+        export(tmp_path / "a.safetensors", tmp_path / "a.onnx")
+    assert not (tmp_path / "a.onnx").exists()
+
+
 @pytest.mark.parametrize("name", ["heatmap", "odn", "resnet18"])
 def test_export_runs_without_torch_and_agrees(tmp_path: Path, name: str) -> None:
     pytest.importorskip("onnx")

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def _start(data: Path, out: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=REPOSITORY)
 
 
-def _until(done: object, process: "subprocess.Popen[bytes]", limit: float = 120) -> None:
+def _until(done: object, process: "subprocess.Popen[Any]", limit: float = 120) -> None:
     deadline = time.monotonic() + limit
     while not done():  # type: ignore[operator]
         assert process.poll() is None, "the training process ended early"
@@ -109,25 +110,79 @@ def _until(done: object, process: "subprocess.Popen[bytes]", limit: float = 120)
         time.sleep(0.01)
 
 
-def test_two_processes_agree(data: Path, tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(
-        "import sys, torch; sys.path.insert(0, sys.argv[3])\n"
-        "torch.set_num_threads(1)\n"
-        "from pathlib import Path; from test_train import small; from aadn.train import train\n"
-        "train(small(Path(sys.argv[1]), Path(sys.argv[2]), epochs=2))\n"
-    )
-    out = tmp_path / "run"
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+TWO = """
+import hashlib, os, sys, torch
+sys.path.insert(0, sys.argv[3])
+torch.set_num_threads(1)
+from pathlib import Path
+from test_train import small
+from aadn import train as t
+networks, move = [], t._move_average
+t._move_average = lambda average, network, *rest: (networks.append(network),
+                                                   move(average, network, *rest))
+out = Path(sys.argv[2])
+t.train(small(Path(sys.argv[1]), out, epochs=int(sys.argv[4]), resume=int(sys.argv[4]) > 1))
+weights = b"".join(p.detach().numpy().tobytes() for p in networks[-1].parameters())
+(out / f"rank{os.environ['RANK']}").write_text(hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_two_processes_keep_the_same_weights(data: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "two.py", tmp_path / "run"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2",
-         "--master_port=29517", str(script), str(data), str(out), str(Path(__file__).parent)],
-        check=True, timeout=300, env=environment, cwd=REPOSITORY, capture_output=True,
+        [*command, str(script), str(data), str(out), str(Path(__file__).parent), "1"],
+        check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"}, cwd=REPOSITORY,
+        capture_output=True,
     )  # fmt: skip
+    assert (out / "rank0").read_text() == (out / "rank1").read_text()
     records = log(out)
-    assert [r["epoch"] for r in records] == [1, 2]
+    assert [r["epoch"] for r in records] == [1]
     assert records[0]["step"] == 4  # 32 faces in steps of 8 over both processes
-    assert np.isfinite(records[-1]["nme"])
+    with pytest.raises(InputError, match="processes was 2, is 1"):
+        train(small(data, out, epochs=1, resume=True))
+
+
+def test_the_number_of_workers_makes_no_difference(data: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        train(small(data, tmp_path / str(workers), epochs=1, workers=workers))
+    assert same(tmp_path / "0" / "last.safetensors", tmp_path / "2" / "last.safetensors")
+
+
+def test_resuming_nothing_starts_anew(data: Path, tmp_path: Path) -> None:
+    train(small(data, tmp_path, epochs=1, resume=True))
+    assert len(log(tmp_path)) == 1
+
+
+def test_weights_alone_cannot_be_resumed(data: Path, tmp_path: Path) -> None:
+    best = train(small(data, tmp_path / "a", epochs=1))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "last.safetensors").write_bytes(best.read_bytes())
+    with pytest.raises(WeightsError, match="--initial"):
+        train(small(data, tmp_path / "b", epochs=1, resume=True))
+
+
+def test_training_faces_are_no_validation(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="training pictures too"):
+        train(small(data, tmp_path, validation=(data,)))
+
+
+def test_ctrl_c_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = f"train {data} --out {out} --epochs 500 --batch 8 --workers 1 --model.size 32"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aadn", *arguments.split()], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _until(lambda: (out / "last.safetensors").exists(), process)
+        process.send_signal(signal.SIGINT)
+        error = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "--resume" in error
+    assert "Traceback" not in error
 
 
 def test_an_existing_run_is_not_overwritten(data: Path, tmp_path: Path) -> None:
@@ -148,7 +203,7 @@ def test_a_checkpoint_can_start_another_run(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
-     {"imagenet": "resnet18"}],
+     {"imagenet": "resnet18"}, {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}],
 )  # fmt: skip
 def test_unusable_settings_are_refused(
     data: Path, tmp_path: Path, changes: dict[str, object]

@@ -1,8 +1,8 @@
 """Augmentation: drawn per sample on the CPU from its own seed, applied per batch on any device.
 
 `Draw` decides (one affine map, flip, light, blur, occluders, the labels that follow) with NumPy,
-so a sample depends on (seed, epoch, index) alone and not on the number of workers. `apply` makes
-the pictures with torch, on the CPU or a GPU. All ranges are our choice.
+so a draw depends on (seed, epoch, index) alone and not on the number of workers. `apply` makes
+the pictures of a batch with torch, on the CPU or a GPU. All ranges are our choice.
 """
 
 from __future__ import annotations

@@ -102,6 +102,9 @@ class Detect:
         drawn = _drawn_files(self.out, pictures, several)
         stems = _pts_stems(self.pts, pictures, several)
         outputs = (self.json, self.csv, *drawn.values(), *(f"{s}.pts" for s in stems.values()))
+        named = [Path(o).resolve() for o in outputs if o is not None]
+        if twice := next((o for o in named if named.count(o) > 1), None):
+            raise UsageError(f"two results would be written to {twice}; name another file")
         originals = {p.resolve() for p in pictures}
         for output in {Path(o) for o in outputs if o is not None}:
             if output.resolve() in originals:
@@ -257,6 +260,8 @@ class Export:
 
     def run(self) -> int:
         """Export, and compare with PyTorch."""
+        if self.out.suffix.lower() != ".onnx":
+            raise UsageError(f"expected a file's name that ends in .onnx, got {self.out}")
         check_writable(self.out)
         with _needs_torch("export"):
             from aadn.export import export
@@ -308,6 +313,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # `aadn … | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
+        except OSError as error:  # a file that cannot be read, a full disk
+            _complain(f"error: {error}")
+            return OutputError.exit_code
         except SystemExit as stop:  # of the parser, after help or a wrong argument
             return stop.code if isinstance(stop.code, int) else 2
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from aadn.datasets.folder import check_points
 from aadn.geometry import CROP_FACTOR, crop_matrix, transform, warp
 from aadn.images import load_image
 from aadn.samples import Sample
@@ -43,8 +44,6 @@ def cut_crops(
     so what the network sees keeps its resolution. Raises ImageError for a picture that cannot be
     read and AnnotationError for points that cannot belong to it.
     """
-    from aadn.datasets.folder import check_points
-
     stored = round(size * margin)
     count, landmarks = len(samples), len(samples[0].points)
     images = np.empty((count, stored, stored, 3), np.uint8)

@@ -281,7 +281,8 @@ def evaluate(
         image = load_image(sample.image)
         height, width = image.shape[:2]
         check_points(sample, width, height)
-        visible[i] = ((sample.points > -0.5) & (sample.points < [width - 0.5, height - 0.5])).all(1)
+        inside = (sample.points > -0.5) & (sample.points < [width - 0.5, height - 0.5])
+        visible[i] = inside.all(axis=1) | np.isnan(sample.points).any(axis=1)
         if sample.visible is not None:
             visible[i] &= sample.visible
         if occlude != "none":

@@ -19,6 +19,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
     try:
+        path = path.resolve()  # through a symbolic link: its target is written
+        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout, a pipe
+            path.write_bytes(data)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:

@@ -74,21 +74,22 @@ class Landmarker:
             ImageError, InputError: as for a single picture; InputError if there is not one array
                 of boxes for each picture.
         """
-        images = list(images)
-        if boxes is not None and len(boxes) != len(images):
-            raise InputError(
-                f"expected boxes for each of {len(images)} pictures, got {len(boxes)} arrays"
-            )
         found: list[tuple[Float32, Float32]] = []
         inverses: list[NDArray[np.float64]] = []
         crops: list[NDArray[np.uint8]] = []
         for i, source in enumerate(images):
+            if boxes is not None and i == len(boxes):
+                raise InputError(f"expected boxes for each picture, got {i} arrays")
             image = load_image(source)
             found.append(self._boxes(image, None if boxes is None else boxes[i]))
             for box in found[-1][0]:
                 matrix = crop_matrix(box, self.card.size, self.card.crop_factor)
                 inverses.append(invert(matrix))
                 crops.append(warp(image, matrix, self.card.size))
+        if boxes is not None and len(found) != len(boxes):
+            raise InputError(
+                f"expected boxes for each of {len(found)} pictures, got {len(boxes)} arrays"
+            )
         size = self.card.size
         stack = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
         points, visibility, occlusion = self._network(stack)

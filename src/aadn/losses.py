@@ -40,10 +40,11 @@ def total_loss(
     if weight["squared"]:
         terms["squared"] = squared_error(error)
     if weight["absolute"]:
-        terms["absolute"] = error.abs().sum() / labelled.sum().clamp(min=1) / 2
+        count = labelled.sum().clamp(min=1)
+        terms["absolute"] = error.abs().sum() / count / 2
         if prediction.heatmaps is not None:
             first = torch.where(labelled[..., None], soft_argmax(prediction.heatmaps) - target, 0.0)
-            terms["absolute"] = terms["absolute"] + 0.25 * first.abs().sum() / labelled.sum()
+            terms["absolute"] = terms["absolute"] + 0.5 * first.abs().sum() / count / 2
     if weight["nuclear"]:
         terms["nuclear"] = regularisation
     if weight["visibility"]:

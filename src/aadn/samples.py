@@ -43,6 +43,11 @@ def picture_of(sample: Sample) -> str:
     return f"{sample.image.parent}/{_FACE_NUMBER.sub('', sample.image.stem)}"
 
 
+def content_of(sample: Sample) -> str:
+    """sha256 of the picture's file."""
+    return hashlib.sha256(sample.image.read_bytes()).hexdigest()
+
+
 def hold_out(
     samples: Sequence[Sample], fraction: float, seed: int
 ) -> tuple[list[Sample], list[Sample]]:
@@ -62,8 +67,7 @@ def hold_out(
         return key
 
     for sample in samples:
-        content = hashlib.sha256(sample.image.read_bytes()).hexdigest()
-        ends = sorted((find(picture_of(sample)), find(content)))
+        ends = sorted((find(picture_of(sample)), find(content_of(sample))))
         leader[ends[1]] = ends[0]
     members: dict[str, list[Sample]] = {}
     for sample in samples:

@@ -36,7 +36,7 @@ from aadn.models.build import Network, build
 from aadn.models.heatmap import HeatmapAadn
 from aadn.models.imagenet import load_imagenet
 from aadn.occlude import Cutouts
-from aadn.samples import Sample, hold_out
+from aadn.samples import Sample, content_of, hold_out
 from aadn.schemes import scheme_of
 
 CLIP = 5.0
@@ -49,7 +49,8 @@ def train(config: TrainConfig) -> Path:
     """Train as configured; returns the file of the best checkpoint.
 
     Run under `torchrun` it uses one process per device. Killed at any moment, the same call with
-    `resume` goes on from the last whole epoch and reaches the same numbers. Raises AadnError for
+    `resume` goes on from the last whole epoch and reaches the same numbers, given the same kind of
+    device and number of threads; the number of workers makes no difference. Raises AadnError for
     data, files or options that cannot be used.
     """
     with _processes(config) as (rank, world, device):
@@ -59,13 +60,15 @@ def train(config: TrainConfig) -> Path:
 def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> Path:
     _check(config, world)
     last, best = config.out / "last.safetensors", config.out / "best.safetensors"
-    resumed = checkpoint.load(last) if config.resume else None
+    resumed = checkpoint.load(last) if config.resume and last.exists() else None
     if resumed is not None:
-        _same_run(config, resumed[1], resumed[2]["config"], last)
+        _same_run(config, world, resumed[2], last)
     elif last.exists():
         raise OutputError(
             f"{last} exists: add --resume to go on with that run, or choose another --out"
         )
+    elif config.resume and rank == 0:
+        _say(f"nothing to resume in {config.out}: starting anew")
     if rank == 0:
         write_whole(config.out / "config.json", json.dumps(_plain(config), indent=1) + "\n")
 
@@ -73,7 +76,11 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     size = config.model.input_size
     quiet = rank > 0 or not sys.stderr.isatty()
     crops = cut_crops(training, size, title="reading training faces")
-    judged = cut_crops(validation, size, title="reading validation faces") if rank == 0 else None
+    judged = None
+    if rank == 0:
+        judged = cut_crops(validation, size, title="reading validation faces")
+        # Labels that cannot be measured are found before, not after, an epoch.
+        normalisers(scheme_of(config.model.landmarks), judged.points, "inter-ocular")
     cutouts = Cutouts.load(config.occluders) if config.occluders else None
     draws = Draw(
         crops,
@@ -101,17 +108,21 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     first, step, best_score = 0, 0, math.inf
     if resumed is not None:
         first, step, best_score = _restore(network, optimiser, average, resumed, last)
-        if rank == 0:
-            _keep_log(config.out / "metrics.jsonl", first)
 
+    weight = config.loss.for_model(config.model.name)
     model: torch.nn.Module = network
     if world > 1:
         ids = [device.index] if device.type == "cuda" else None
-        model = torch.nn.parallel.DistributedDataParallel(network, device_ids=ids)
+        # A head without its term of the loss gets no gradient.
+        idle = not weight["visibility"] or not (weight["squared"] or weight["absolute"])
+        model = torch.nn.parallel.DistributedDataParallel(
+            network, device_ids=ids, find_unused_parameters=idle
+        )
     stored = torch.from_numpy(crops.images).to(device)
-    weight = config.loss.for_model(config.model.name)
     half = _bf16(config.precision, device)
     batch = min(config.batch // world, len(crops.images) // world)
+    if batch < 1:
+        raise InputError(f"expected a face for each of {world} processes, got {len(crops.images)}")
     steps = len(crops.images) // (batch * world)
     loader = _loader(draws, stored, config, first, rank, world, batch, steps)
 
@@ -165,10 +176,11 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
             tensors = {f"ema.{name}": t for name, t in average.items()}
             if better:
                 checkpoint.save(best, tensors, config.model, {"metrics": record})
-            _append(config.out / "metrics.jsonl", record)
+            _log(config.out / "metrics.jsonl", record)
             tensors |= {f"model.{name}": t for name, t in network.state_dict().items()}
             tensors |= _optimiser_tensors(network, optimiser)
-            state = {"epoch": epoch + 1, "step": step, "best": best_score, "config": _plain(config)}
+            state = {"epoch": epoch + 1, "step": step, "best": best_score, "world": world}
+            state["config"] = _plain(config)
             checkpoint.save(last, tensors, config.model, state)
             _say(
                 f"epoch {epoch + 1}/{config.epochs}  loss {record['loss']:.4f}  validation NME "
@@ -229,13 +241,20 @@ def validate(
 
 
 def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    """Training and validation samples; InputError if either is empty."""
+    """Training and validation samples; InputError if either is empty or they share pictures."""
     landmarks = config.model.landmarks
     training, validation = hold_out(
         read_folders(config.folders, landmarks), config.hold_out, config.seed
     )
     if config.validation:
-        validation += read_folders(config.validation, landmarks)
+        given = read_folders(config.validation, landmarks)
+        known = {content_of(sample) for sample in training}
+        if shared := [sample for sample in given if content_of(sample) in known]:
+            raise InputError(
+                f"{len(shared)} of the --validation pictures are training pictures too, "
+                f"{shared[0].image} for example; leave them out of one of the two"
+            )
+        validation += given
     for name, part in (("training", training), ("validation", validation)):
         if not part:
             raise InputError(
@@ -251,6 +270,10 @@ def _check(config: TrainConfig, world: int) -> None:
             raise InputError(f"expected {name} of at least 1, got {getattr(config, name)}")
     if config.batch % world:
         raise InputError(f"expected a batch that {world} processes can share, got {config.batch}")
+    if config.seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {config.seed}")
+    if not 0 <= config.mirror <= 1:
+        raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {config.mirror}")
     if config.learning_rate <= 0:
         raise InputError(f"expected a learning rate above 0, got {config.learning_rate}")
 
@@ -328,6 +351,8 @@ class _Collate:
         batch: dict[str, Tensor] = torch.utils.data.default_collate(rows)
         if self.stored is not None:
             batch["images"] = augment.apply(self.stored, batch)
+            for key in ("colour", "alpha", "matrix", "light", "index"):
+                del batch[key]
         return batch
 
 
@@ -343,7 +368,9 @@ def _loader(
 ) -> torch.utils.data.DataLoader[dict[str, Tensor]]:
     workers = config.workers
     if workers < 0:
-        workers = max(1, min(16, (os.cpu_count() or 1) // world - 1))
+        # Where workers are not forked, each gets a copy of all crops.
+        most = 16 if torch.multiprocessing.get_start_method() == "fork" else 4
+        workers = max(1, min(most, (os.cpu_count() or 1) // world - 1))
     sampler = _Batches(
         range(first, config.epochs), len(draws), config.seed, rank, world, batch, steps
     )
@@ -367,7 +394,9 @@ def _bf16(precision: str, device: torch.device) -> bool:
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # Apple's processors
+        return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -381,10 +410,16 @@ def _processes(config: TrainConfig) -> Iterator[tuple[int, int, torch.device]]:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("expected a CUDA device, found none; use --device cpu")
+    if name not in ("cpu", "cuda") and not (name.startswith("cuda:") and name[5:].isdigit()):
+        raise InputError(f"expected a device of auto, cpu, cuda or cuda:N, got {name!r}")
+    if name.startswith("cuda:") and world > 1:
+        raise InputError(f"{world} processes cannot share {name}; use --device cuda")
     device = torch.device(f"cuda:{local}" if name == "cuda" else name)
     if world == 1:
         yield rank, world, device
         return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, timeout=datetime.timedelta(minutes=30))
     try:
@@ -401,10 +436,17 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 _FREE = {"resume", "workers", "device", "out"}  # may change between a run and its resumption
 
 
-def _same_run(config: TrainConfig, model: ModelConfig, earlier: dict[str, Any], path: Path) -> None:
-    now = _plain(config)
+def _same_run(config: TrainConfig, world: int, state: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless a checkpoint's state is of a run with these settings."""
+    if "config" not in state:
+        raise WeightsError(
+            f"{path}: holds weights, but not the state of a run; start another run from it with "
+            "--initial"
+        )
+    now = _plain(config) | {"processes": world}
+    earlier = state["config"] | {"processes": state["world"]}
     changed = [k for k in now if k not in _FREE and now[k] != earlier.get(k)]
-    if changed or model != config.model:
+    if changed:
         what = ", ".join(f"{k} was {earlier.get(k)}, is {now[k]}" for k in changed)
         raise InputError(f"{path} is of a run with other settings: {what}; repeat its settings")
 
@@ -444,17 +486,11 @@ def _restore(
     return state["epoch"], state["step"], state["best"]
 
 
-def _keep_log(path: Path, epochs: int) -> None:
-    """Drop the lines after the epoch that is resumed from."""
-    if path.exists():
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-        kept = [line for line in lines if json.loads(line)["epoch"] <= epochs]
-        write_whole(path, "".join(f"{line}\n" for line in kept))
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+def _log(path: Path, record: dict[str, Any]) -> None:
+    """Add an epoch's line; lines of that epoch or later are of a run that was cut off."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if json.loads(line)["epoch"] < record["epoch"]]
+    write_whole(path, "".join(f"{line}\n" for line in [*kept, json.dumps(record)]))
 
 
 def _say(line: str) -> None:

@@ -38,7 +38,7 @@ def paint_occluders(
 
     Args:
         overlay: what is painted on.
-        points: (L, 2) landmarks in the overlay's pixels, finite.
+        points: (L, 2) landmarks in the overlay's pixels; NaN = not labelled, but not all of them.
         rng: all randomness comes from here.
         paints: textures.
         cutouts: used for half of the masks, sunglasses and things where given.

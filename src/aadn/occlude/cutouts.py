@@ -57,7 +57,7 @@ class Cutouts:
         files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg"))
         for file in files:
             data = np.frombuffer(file.read_bytes(), np.uint8)
-            picture: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            picture: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
             if picture is None or picture.dtype != np.uint8:
                 raise InputError(f"{file}: expected an 8-bit picture; remove or convert it")
             if picture.ndim == 2:
@@ -127,7 +127,7 @@ def wear_mask(
     """Fit a random mask by its anchors: its left and right half, each by four of them."""
     target = frame.place(_ANCHORS + rng.normal(0, 0.06, _ANCHORS.shape))
     turned = 0.0
-    if len(points) == 68:
+    if len(points) == 68 and np.isfinite(points).all():
         for anchor, landmark in _JAW_ANCHORS.items():
             target[anchor] = points[landmark] + rng.normal(0, 0.02 * frame.unit, 2)
         target[1] = points[28] + rng.uniform(-0.1, 0.6) * (points[29] - points[28])

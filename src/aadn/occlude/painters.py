@@ -177,11 +177,11 @@ def scarf(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: 
 
 def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
     """A face mask from the nose's bridge to below the chin, with folds, straps and a shadow."""
-    scheme = scheme_of(len(points))
+    contours = scheme_of(len(points)).contours
     high = rng.uniform(0.2, 0.75)
-    if "jaw" in scheme.contours:
+    jaw = np.asarray(points, np.float64)[list(contours["jaw"][0] if "jaw" in contours else ())]
+    if len(jaw) and np.isfinite(jaw).all():
         # Along the jaw: profiles and wide faces keep a mask that fits.
-        jaw = np.asarray(points, np.float64)[list(scheme.contours["jaw"][0])]
         middle = frame.place(np.array([[0.0, 1.0]]))[0]
         n = len(jaw)
         lower = jaw[n // 8 : n - n // 8]
