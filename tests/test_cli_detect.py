@@ -374,3 +374,24 @@ def test_ctrl_c_of_a_process(tmp_path: Path, weights: str) -> None:
     assert child.returncode == 130
     assert err.splitlines()[-1] == "aadn: interrupted"
     assert 1 <= len(json.loads(output.read_text())["images"]) < 200
+
+
+def test_two_results_in_one_file_are_refused(tmp_path: Path, weights: str, capsys: Any) -> None:
+    path, out = picture(tmp_path / "a.png"), tmp_path / "out"
+    code, _, error = run(capsys, "detect", path, "--weights", weights, "--json", out, "--csv", out)
+    assert code == 2
+    assert str(out) in error
+    assert not out.exists()
+
+
+def test_a_full_disk_is_one_line(weights: str, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    path = picture(tmp_path / "a.png", faces=0)
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "aadn", "detect", str(path), "--weights", weights],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert process.returncode == 7
+    assert "Traceback" not in process.stderr

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Unpack
 
 from aadn.config import Order
 from aadn.models.distillation import AttentionedDistillationModule
-from aadn.models.geometry_aware import WIDTH
-from aadn.models.low_rank import RANK
-from aadn.models.odn import OcclusionAdaptiveNetwork
+from aadn.models.odn import OcclusionAdaptiveNetwork, Options
 from aadn.models.resnet import CHANNELS
 
 
@@ -27,21 +25,8 @@ class Aadn(OcclusionAdaptiveNetwork):
         *,
         reduction: int = 8,
         order: Order = "channel-spatial",
-        geometry: bool = True,
         distillation: bool = True,
-        low_rank: bool = True,
-        width: int = WIDTH,
-        rank: int = RANK,
-        size: int = 224,
-        mean_shape: Tensor | None = None,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            landmarks,
-            AttentionedDistillationModule(CHANNELS, reduction, order) if distillation else None,
-            geometry=geometry,
-            low_rank=low_rank,
-            width=width,
-            rank=rank,
-            size=size,
-            mean_shape=mean_shape,
-        )
+        module = AttentionedDistillationModule(CHANNELS, reduction, order) if distillation else None
+        super().__init__(landmarks, module, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,17 @@ from aadn.models.resnet import (
     check_size,
     start_at,
 )
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of OcclusionAdaptiveNetwork, which ODN and AADN pass on."""
+
+    geometry: bool
+    low_rank: bool
+    width: int
+    rank: int
+    size: int
+    mean_shape: Tensor | None
 
 
 class OcclusionAdaptiveNetwork(nn.Module):
@@ -107,24 +118,8 @@ class Odn(OcclusionAdaptiveNetwork):
     """ODN: GM + DM + LM. Arguments as in OcclusionAdaptiveNetwork; `distillation` False: no DM."""
 
     def __init__(
-        self,
-        landmarks: int,
-        *,
-        geometry: bool = True,
-        distillation: bool = True,
-        low_rank: bool = True,
-        width: int = WIDTH,
-        rank: int = RANK,
-        size: int = 224,
-        mean_shape: Tensor | None = None,
+        self, landmarks: int, *, distillation: bool = True, **options: Unpack[Options]
     ) -> None:
         super().__init__(
-            landmarks,
-            DistillationModule(CHANNELS) if distillation else None,
-            geometry=geometry,
-            low_rank=low_rank,
-            width=width,
-            rank=rank,
-            size=size,
-            mean_shape=mean_shape,
+            landmarks, DistillationModule(CHANNELS) if distillation else None, **options
         )
