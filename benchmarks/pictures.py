@@ -1,6 +1,6 @@
 """Draw the README's picture: the example face, covered in four ways, with what the model says.
 
-python benchmarks/pictures.py docs/occluded.png
+python benchmarks/pictures.py docs/occluded.jpg
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
         )
         # The clean picture's box: what is shown is the landmarks, not the detector.
         panels.append(draw(covered, landmarker(covered, boxes=clean.boxes), boxes=False))
-    content = cv2.imencode(".png", np.hstack(panels)[..., ::-1])[1].tobytes()
+    content = cv2.imencode(".jpg", np.hstack(panels)[..., ::-1])[1].tobytes()
     write_whole(Path(sys.argv[1]), content)
 
 

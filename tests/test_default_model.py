@@ -66,13 +66,16 @@ def test_a_clean_face_is_seen(landmarker: Landmarker) -> None:
 def test_what_is_covered_is_called_hidden(landmarker: Landmarker, kind: str) -> None:
     image = load_image(ASTRONAUT)
     clean = landmarker(image, boxes=BOX)
-    rng = np.random.default_rng(1)
-    covered, visible = occlude_picture(image, clean.points[0], kind, rng)  # type: ignore[arg-type]
-    faces = landmarker(covered, boxes=BOX)
-    assert (faces.hidden[0] == ~visible).mean() > 0.85
     inter_ocular = np.hypot(*(clean.points[0, 36] - clean.points[0, 45]))
-    moved = np.hypot(*(faces.points[0] - clean.points[0]).T) / inter_ocular
-    assert moved.mean() < 0.08
+    right, moved = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        covered, visible = occlude_picture(image, clean.points[0], kind, rng)  # type: ignore[arg-type]
+        faces = landmarker(covered, boxes=BOX)
+        right.append((faces.hidden[0] == ~visible).mean())
+        moved.append(np.hypot(*(faces.points[0] - clean.points[0]).T).mean() / inter_ocular)
+    assert np.mean(right) > 0.85
+    assert np.mean(moved) < 0.06
 
 
 def test_mirrored_picture_gives_mirrored_landmarks(landmarker: Landmarker) -> None:
