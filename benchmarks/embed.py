@@ -3,7 +3,7 @@
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
 
 The card holds what the model is, how it was trained and what it scores; the README's table is
-printed from it. Test sets are only measured here, nothing is chosen by them.
+written from it. Test sets are only measured here, nothing is chosen by them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ MEASURED: list[tuple[str, str, str]] = [
 ]
 """Folder below the data, boxes, occluder."""
 
+README = Path(__file__).parents[1] / "README.md"
+TAIL = "<!-- /scores -->"
+
 KEYS = ("nme", "nme_visible", "nme_hidden", "fr_8", "auc_8", "visibility_auc", "missed")
 
 
@@ -57,6 +60,12 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [row["folder"], row["boxes"], row["occlude"], str(row["images"]), *numbers]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def with_table(text: str, rows: list[dict[str, Any]]) -> str:
+    """The README's text with these numbers between its `<!-- scores -->` marks."""
+    head, rest = text.split("<!-- scores -->\n")
+    return f"{head}<!-- scores -->\n{table(rows)}\n{TAIL}{rest.split(TAIL)[1]}"
 
 
 def main() -> None:
@@ -95,6 +104,7 @@ def main() -> None:
         "scores": rows,
     }
     write_whole(DEFAULT_WEIGHTS.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    write_whole(README, with_table(README.read_text("utf-8"), rows))
     print(table(rows))
 
 

@@ -106,6 +106,16 @@ def test_the_card_is_of_this_file() -> None:
     assert DEFAULT_WEIGHTS.stat().st_size < 38e6
 
 
+def test_the_readme_quotes_the_card() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    quoted = [line.split(" | ") for line in readme.splitlines() if line.startswith("| 300w/")]
+    scores = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text())["scores"]
+    of_300w = [row for row in scores if row["folder"].startswith("300w/")]
+    assert [(q[1], q[2], float(q[4])) for q in quoted] == [
+        (r["boxes"], r["occlude"], float(f"{r['nme']:.4g}")) for r in of_300w
+    ]
+
+
 def test_it_holds_on_real_faces(shared_data: Path) -> None:
     """The bars of the first release, on the LFPW test set."""
     samples = read_folders([shared_data / "300w/lfpw/testset"], 68)
