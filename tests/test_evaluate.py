@@ -443,6 +443,7 @@ def test_run_draws_the_curve(tmp_path: Path, suffix: str) -> None:
 def test_plots_fail_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("matplotlib")
     with pytest.raises(InputError, match=r"end in \.png or \.svg"):
         run([tmp_path / "nowhere"], plot_file=tmp_path / "ced.gif")
     with pytest.raises(InputError, match="at least one curve"):

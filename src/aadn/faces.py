@@ -57,8 +57,9 @@ class Faces:
         boxes: (N, 4) float32 x0, y0, x1, y1 around the landmarks, as the detector or the caller
             gave them.
         scores: (N,) float32 in [0, 1] of the detector; 1 for boxes that the caller gave.
-        occlusion: (N, 7, 7) float32 in [0, 1], rows from the top: the share of that part of the
-            face's crop that is hidden or no face; NaN from a network without such a map.
+        occlusion: (N, 7, 7) float32 in [0, 1], rows from the top: how far that part of the face's
+            crop is covered. Beyond the face it means nothing: training does not say what is right
+            there. NaN from a network without such a map.
         scheme: the landmark scheme's name, "ibug68" for example.
         visibility_threshold: `hidden` is visibility below it.
         crop_factor: side of the crop, which `occlusion` covers, over the box's longer side.
