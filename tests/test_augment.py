@@ -1,5 +1,6 @@
 """Augmentation: labels follow the picture, the seed decides, the device part does what it says."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,10 @@ from faces import drawn_face, write_faces
 torch = pytest.importorskip("torch")
 
 from aadn import augment  # noqa: E402
-from aadn.augment import MEAN, STD, Draw, Ranges  # noqa: E402
+from aadn.augment import MEAN, STD, STILL, Draw, Ranges  # noqa: E402
 from aadn.crops import CropSet, cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
 from aadn.schemes import IBUG68  # noqa: E402
-
-STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture
@@ -51,9 +50,8 @@ def _dots(size: int = 96) -> CropSet:
 @pytest.mark.parametrize("epoch", range(4))
 def test_points_stay_on_their_dots(epoch: int) -> None:
     crops = _dots()
-    draws = Draw(crops, 128, 5, Ranges(40, 0.2, 0.05, 0.5, 0, 0, 0, 0), occluders=False)
+    draws = Draw(crops, 128, 5, Ranges(40, 0.2, 0.05, 0, 0.5, 0, 0, 0, 0), occluders=False)
     item = draws[(epoch, 0)]
-    item["light"][:5] = [1, 1, 1, 1, 0]
     batch = torch.utils.data.default_collate([item])
     image = unnormalised(augment.apply(torch.from_numpy(crops.images), batch))[0, ..., 0]
     points = item["points"] * 128 - 0.5
@@ -72,14 +70,14 @@ def test_points_stay_on_their_dots(epoch: int) -> None:
 
 def test_flip_swaps_left_and_right(crops: CropSet) -> None:
     plain = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]["points"]
-    mirrored = Draw(crops, 64, 0, Ranges(0, 0, 0, 1.0, 0, 0, 0, 0), occluders=False)
+    mirrored = Draw(crops, 64, 0, replace(STILL, flip=1.0), occluders=False)
     points = mirrored[(0, 0)]["points"]
     expected = plain[IBUG68.flip] * [-1, 1] + [1, 0]
     np.testing.assert_allclose(points, expected, atol=1e-6)
 
 
 def test_mirroring_ends_after_its_epochs(crops: CropSet) -> None:
-    ranges = Ranges(0, 0, 0, 1.0, 0, 0, 0, 0)
+    ranges = replace(STILL, flip=1.0)
     draws = Draw(crops, 64, 0, ranges, occluders=False, mirror_epochs=1)
     plain = Draw(crops, 64, 0, STILL, occluders=False)
     assert draws[(0, 0)]["matrix"][0, 0] < 0 < draws[(1, 0)]["matrix"][0, 0]
@@ -89,7 +87,6 @@ def test_mirroring_ends_after_its_epochs(crops: CropSet) -> None:
 def test_unaugmented_crop_is_the_picture(crops: CropSet) -> None:
     draws = Draw(crops, 64, 0, STILL, occluders=False)
     item = draws[(0, 2)]
-    item["light"][:5] = [1, 1, 1, 1, 0]
     batch = torch.utils.data.default_collate([item])
     image = unnormalised(augment.apply(torch.from_numpy(crops.images), batch))[0]
     inner = crops.images[2, 16:80, 16:80]  # a 64 px crop from the middle of 96

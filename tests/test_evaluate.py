@@ -26,6 +26,7 @@ from aadn.errors import (
 )
 from aadn.evaluate import Report, evaluate, load_weights, run
 from aadn.geometry import box_of_points, crop_matrix, transform
+from aadn.network import Card
 from aadn.plots import plot_ced
 from aadn.samples import Sample
 
@@ -69,7 +70,7 @@ class Fake:
     The picture's red value is the error in percent of the inter-ocular distance, times ten.
     """
 
-    size, crop_factor, landmarks, visibility_threshold, model = SIZE, FACTOR, 68, 0.5, "fake"
+    card = Card("fake", "ibug68", 68, SIZE, FACTOR, 0.5)
 
     def __init__(self, visibility: ArrayLike | None = None) -> None:
         self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
@@ -137,16 +138,8 @@ def test_other_normalisers(samples: list[Sample]) -> None:
         assert normaliser in report.markdown()
 
 
-def test_card_of_an_exported_network(samples: list[Sample]) -> None:
-    class Exported:
-        """As aadn.network.Network: what it is stands on its card."""
-
-        card = Fake()
-
-        def __call__(self, crops: NDArray[np.uint8]) -> Any:
-            return self.card(crops)
-
-    assert evaluate(Exported(), samples).results["model"]["name"] == "fake"
+def test_the_report_names_the_network(samples: list[Sample]) -> None:
+    assert evaluate(Fake(), samples).results["model"]["name"] == "fake"
 
 
 def test_points_that_are_not_labelled_are_left_out(samples: list[Sample]) -> None:
@@ -379,14 +372,13 @@ def test_wrong_input_is_named(samples: list[Sample], tmp_path: Path) -> None:
     text.write_text("no picture")
     fails(ImageError, r"text\.jpg", [Sample(text, one.points, one.box)])
 
-    def broken(crops: NDArray[np.uint8]) -> Any:
-        points, seen, occlusion = Fake()(crops)
-        return points * np.nan, seen, occlusion
+    class Broken(Fake):
+        def __call__(self, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
+            points, seen, occlusion = super().__call__(crops)
+            return points * np.nan, seen, occlusion
 
-    for name in ("size", "crop_factor", "landmarks", "visibility_threshold"):
-        setattr(broken, name, getattr(Fake, name))
     with pytest.raises(WeightsError, match=r"0\.png are not finite"):
-        evaluate(broken, samples)
+        evaluate(Broken(), samples)
 
 
 def data_set(root: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from faces import IBUG_SHAPE, drawn_face
+from faces import drawn_face
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -203,7 +203,3 @@ def test_broken_anchors_are_named(tmp_path: Path, text: str) -> None:
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         Cutouts.load(tmp_path)
-
-
-def test_shape_is_the_scheme() -> None:
-    assert len(IBUG_SHAPE) == 68

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aadn.crops import CropSet
-from aadn.geometry import BORDER_VALUE, FloatArray, invert, transform
+from aadn.geometry import BORDER_VALUE, FloatArray, beyond, invert, transform
 from aadn.occlude import Cutouts, Overlay, Paints, paint_occluders
 from aadn.occlude.overlay import FaceFrame
 from aadn.schemes import Scheme, scheme_of
@@ -34,16 +34,30 @@ MAP_CELLS = 32
 
 @dataclass(frozen=True)
 class Ranges:
-    """How far augmentation goes. Angles in degrees, lengths as shares of the crop's side."""
+    """How far augmentation goes.
+
+    Attributes:
+        rotation: two standard deviations, in degrees.
+        scale: two standard deviations of the size's logarithm.
+        shift: two standard deviations, as a share of the crop's side.
+        light: factor on the changes of colour, contrast and brightness; 0 leaves them out.
+        flip, grey, blur, low_resolution, noise: shares of the faces that are mirrored, lose their
+            colour, and so on.
+    """
 
     rotation: float = 30.0
     scale: float = 0.2
     shift: float = 0.08
+    light: float = 1.0
     flip: float = 0.5
     grey: float = 0.1
     blur: float = 0.15
     low_resolution: float = 0.25
     noise: float = 0.15
+
+
+STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0, 0)
+"""Leaves a face as it is."""
 
 
 class Draw(torch.utils.data.Dataset[dict[str, Any]]):
@@ -53,7 +67,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         index: which stored crop.
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
         points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
-        visible (L,) float32: 1 seen, 0 hidden, NaN unknown.
+        visible (L,) float32: 1 seen, 0 hidden, NaN where not labelled.
         face, seen (M, M) float32: share of a cell that is face; that no occluder covers.
         colour (S, S, 3), alpha (S, S) uint8: the occluders, colour multiplied by alpha.
         light (9,) float32: gain of R, G, B, contrast, brightness, greyness, blur's sigma in
@@ -105,9 +119,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         if self.occluders:
             paint_occluders(overlay, points, rng, self.paints, self.cutouts)
         unit = FaceFrame.of(points).unit
-        with np.errstate(invalid="ignore"):
-            inside = ((points >= -0.5) & (points <= size - 0.5)).all(axis=1)
-        covered = ~overlay.visible(points, unit) | ~inside
+        covered = ~overlay.visible(points, unit) | beyond(points, size, size)
         # Every landmark counts as seen unless the release or an occluder says otherwise.
         visible = np.where(covered, 0.0, np.where(np.isnan(visible), 1.0, visible))
         labelled = np.isfinite(points).all(axis=1)
@@ -140,9 +152,9 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
 
     def _light(self, rng: np.random.Generator) -> FloatArray:
         ranges = self.ranges
-        gains = np.exp(rng.normal(0, 0.06, 3) + rng.normal(0, 0.15))
-        contrast = math.exp(float(rng.normal(0, 0.2)))
-        brightness = float(rng.normal(0, 0.06))
+        gains = np.exp(ranges.light * (rng.normal(0, 0.06, 3) + rng.normal(0, 0.15)))
+        contrast = math.exp(ranges.light * float(rng.normal(0, 0.2)))
+        brightness = ranges.light * float(rng.normal(0, 0.06))
         grey = float(rng.random() < ranges.grey)
         blur = float(rng.uniform(0.5, 0.016 * self.size)) if rng.random() < ranges.blur else 0.0
         low = 0.0
@@ -236,16 +248,12 @@ def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)  # 3b, taps
     part = images[chosen]
     count, _, height, width = part.shape
-    flat = F.pad(part, [radius] * 4, mode="replicate").reshape(1, 3 * count, *_grown(part, radius))
+    flat = F.pad(part, [radius] * 4, mode="replicate").flatten(0, 1)[None]  # 1, 3b, H+2r, W+2r
     flat = F.conv2d(flat, kernel[:, None, :, None], groups=3 * count)
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=3 * count)
     images = images.clone()
     images[chosen] = flat.view(count, 3, height, width)
     return images
-
-
-def _grown(images: Tensor, radius: int) -> tuple[int, int]:
-    return images.shape[2] + 2 * radius, images.shape[3] + 2 * radius
 
 
 def _low_resolution(images: Tensor, side: Tensor) -> Tensor:

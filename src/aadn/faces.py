@@ -14,6 +14,9 @@ from aadn.geometry import CROP_FACTOR
 
 Float32 = NDArray[np.float32]
 
+VISIBILITY_THRESHOLD = 0.5
+"""A landmark of lower visibility counts as hidden (our choice, not yet fitted to data)."""
+
 OCCLUSION_GRID = 7
 """Rows and columns of the occlusion map."""
 
@@ -36,7 +39,7 @@ class Face:
     score: float
     occlusion: Float32
     scheme: str
-    visibility_threshold: float = 0.5
+    visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
 
     @property
@@ -73,7 +76,7 @@ class Faces:
     scores: Float32
     occlusion: Float32
     scheme: str
-    visibility_threshold: float = 0.5
+    visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
 
     def __post_init__(self) -> None:

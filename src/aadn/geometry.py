@@ -72,6 +72,12 @@ def transform(points: NDArray[np.floating], matrix: FloatArray) -> FloatArray:
     return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
+def beyond(points: NDArray[np.floating], width: int, height: int) -> NDArray[np.bool_]:
+    """Which points (L, 2) lie outside a picture of that many pixels, (L,) bool; NaN does not."""
+    x, y = points[:, 0], points[:, 1]
+    return (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
+
+
 def scale_of(matrix: FloatArray) -> float:
     """Length magnification of a (2, 3) matrix: √|det|."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))

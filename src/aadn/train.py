@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aadn import augment, checkpoint
-from aadn.augment import Draw, Ranges
+from aadn.augment import STILL, Draw, Ranges
 from aadn.config import ModelConfig, TrainConfig
 from aadn.crops import CropSet, cut_crops
 from aadn.datasets.folder import read_folders
@@ -35,14 +35,13 @@ from aadn.metrics import normalisers, roc_auc
 from aadn.models.build import Network, build
 from aadn.models.heatmap import HeatmapAadn
 from aadn.models.imagenet import load_imagenet
+from aadn.network import CHUNK
 from aadn.occlude import Cutouts
 from aadn.samples import Sample, content_of, hold_out
 from aadn.schemes import scheme_of
 
 CLIP = 5.0
 """Gradients longer than this are shortened to it (our choice)."""
-
-STILL = Ranges(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def train(config: TrainConfig) -> Path:
@@ -213,10 +212,9 @@ def validate(
     for name, occluders in (("nme", False), ("nme_occluded", True)):
         draws = Draw(crops, size, config.seed + 1, STILL, occluders=occluders)
         predicted, truth, visible, seen = [], [], [], []
-        for start in range(0, len(draws), 64):
-            rows = [draws[(0, i)] for i in range(start, min(start + 64, len(draws)))]
+        for start in range(0, len(draws), CHUNK):
+            rows = [draws[(0, i)] for i in range(start, min(start + CHUNK, len(draws)))]
             drawn = torch.utils.data.default_collate(rows)
-            drawn["light"] = torch.tensor([1, 1, 1, 1, 0, 0, 0, 0, 0.0]).expand(len(rows), 9)
             drawn = {key: t.to(device) for key, t in drawn.items()}
             images = augment.apply(stored, drawn)
             images = images.contiguous(memory_format=torch.channels_last)
