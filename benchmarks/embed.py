@@ -46,7 +46,9 @@ def measure(network: Network, data: Path) -> list[dict[str, Any]]:
     for folder, boxes, occlude in MEASURED:
         samples = read_folders([data / folder], network.card.landmarks)
         report = evaluate(network, samples, boxes=boxes, occlude=occlude)  # type: ignore[arg-type]
-        results = {k: v for k, v in report.results.items() if k not in ("folders", "model")}
+        results = {
+            k: v for k, v in report.results.items() if k not in ("parts", "benchmark", "model")
+        }
         rows.append({"folder": folder, **results})
     return rows
 

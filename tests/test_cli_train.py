@@ -71,7 +71,7 @@ def test_a_second_run_must_resume(
         ("train {tmp}/none --out {tmp}/run", 5),
         ("train {data} --out {tmp}/run --batch 0", 9),
         ("train {data} --out {tmp}/run --initial {tmp}/none.safetensors", 6),
-        ("train {data} --out {tmp}/run --model.name odn --imagenet {tmp}/none.pth", 6),
+        ("train {data} --out {tmp}/run --model.name odn --trunk {tmp}/none.pth", 6),
         ("train {data} --out {data}/face_0000.png", 7),
         ("evaluate", 2),
         ("evaluate {tmp}/none", 5),

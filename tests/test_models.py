@@ -15,8 +15,9 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from aadn.config import Order  # noqa: E402
+from aadn.cost import count  # noqa: E402
 from aadn.errors import InputError, WeightsError  # noqa: E402
-from aadn.models import imagenet  # noqa: E402
+from aadn.models import pretrained  # noqa: E402
 from aadn.models.aadn import Aadn  # noqa: E402
 from aadn.models.channel_attention import ChannelAttention  # noqa: E402
 from aadn.models.distillation import (  # noqa: E402
@@ -31,7 +32,6 @@ from aadn.models.geometry_aware import (  # noqa: E402
 )
 from aadn.models.low_rank import LowRankModule, nuclear_norm  # noqa: E402
 from aadn.models.odn import Odn  # noqa: E402
-from aadn.models.parameters import REDUCTIONS, count, parameter_table  # noqa: E402
 from aadn.models.resnet import Trunk  # noqa: E402
 from aadn.models.resnet18 import Resnet18  # noqa: E402
 from aadn.models.spatial_attention import SpatialAttention  # noqa: E402
@@ -222,6 +222,7 @@ def test_attentioned_distillation_eq_2(order: Order) -> None:
         "parallel": lambda: channel(x) + spatial(x),
         "channel": lambda: channel(x),
         "spatial": lambda: spatial(x),
+        "none": lambda: np.zeros_like(x),
     }[order]()
     assert seen.shape == (2, 5, 6)
     np.testing.assert_allclose(array(clean), (attended + x) * array(seen)[:, None])
@@ -352,19 +353,6 @@ def test_channels_last_and_bfloat16(network: Callable[..., Any]) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
 
 
-def test_paper_claims_about_parameters() -> None:
-    distillation, odn = count(DistillationModule(512)), count(Odn(68))
-    for reduction in REDUCTIONS:
-        assert count(AttentionedDistillationModule(512, reduction)) < distillation
-        assert count(Aadn(68, reduction=reduction)) < odn
-
-
-def test_parameter_table() -> None:
-    table = parameter_table(19).splitlines()
-    assert len(table) == 2 + 3 + 2 * len(REDUCTIONS)
-    assert f"| DM | {count(DistillationModule(512)):,} |" in table
-
-
 # ImageNet weights
 
 
@@ -413,7 +401,7 @@ def test_trunk_has_torchvisions_keys() -> None:
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 @pytest.mark.parametrize("counters", [True, False])
-def test_load_imagenet(tmp_path: Path, blocks: int, suffix: str, counters: bool) -> None:
+def test_load_trunk(tmp_path: Path, blocks: int, suffix: str, counters: bool) -> None:
     state = torchvision_state()
     if not counters:
         state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
@@ -423,7 +411,7 @@ def test_load_imagenet(tmp_path: Path, blocks: int, suffix: str, counters: bool)
     else:
         save_file(state, path)
     trunk = Trunk(blocks)
-    result = imagenet.load_imagenet(trunk, path)
+    result = pretrained.load_trunk(trunk, path)
     assert result is not None
     assert str(path) in result
     for key, value in trunk.state_dict().items():
@@ -434,7 +422,7 @@ def test_load_imagenet(tmp_path: Path, blocks: int, suffix: str, counters: bool)
 def test_no_weights() -> None:
     trunk = Trunk()
     before = trunk.conv1.weight.clone()
-    assert imagenet.load_imagenet(trunk, None) is None
+    assert pretrained.load_trunk(trunk, None) is None
     assert torch.equal(trunk.conv1.weight, before)
 
 
@@ -461,7 +449,7 @@ def test_other_network(tmp_path: Path, how: str, message: str) -> None:
     change(state, how)
     save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match=message):
-        imagenet.load_imagenet(trunk, tmp_path / "other.safetensors")
+        pretrained.load_trunk(trunk, tmp_path / "other.safetensors")
     assert torch.equal(trunk.bn1.weight, before)
 
 
@@ -475,7 +463,7 @@ def test_cut_file(tmp_path: Path, suffix: str, length: int) -> None:
         save_file(state, path)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(WeightsError, match="cannot be read"):
-        imagenet.load_imagenet(Trunk(), path)
+        pretrained.load_trunk(Trunk(), path)
 
 
 class Malice:
@@ -491,16 +479,16 @@ def test_malicious_pickle(tmp_path: Path, save: Callable[[Any, Path], Any]) -> N
     path, target = tmp_path / "evil.pth", tmp_path / "touched"
     save({"conv1.weight": Malice(target)}, path)
     with pytest.raises(WeightsError, match="unsafe"):
-        imagenet.load_imagenet(Trunk(), path)
+        pretrained.load_trunk(Trunk(), path)
     assert not target.exists()
 
 
 def test_no_file_and_no_dictionary(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no weights file"):
-        imagenet.load_imagenet(Trunk(), tmp_path / "none.pth")
+        pretrained.load_trunk(Trunk(), tmp_path / "none.pth")
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="dictionary"):
-        imagenet.load_imagenet(Trunk(), tmp_path / "list.pth")
+        pretrained.load_trunk(Trunk(), tmp_path / "list.pth")
 
 
 def test_fetch_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -511,12 +499,12 @@ def test_fetch_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         return torchvision_state()
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetch)
-    assert imagenet.URL in (imagenet.load_imagenet(Trunk(), "resnet18") or "")
-    assert calls == [(imagenet.URL, True)]
+    assert pretrained.URL in (pretrained.load_trunk(Trunk(), "resnet18") or "")
+    assert calls == [(pretrained.URL, True)]
 
     def offline(url: str, **options: Any) -> Any:
         raise OSError("no route to host")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     with pytest.raises(WeightsError, match=r"no route to host.*give its path"):
-        imagenet.load_imagenet(Trunk(), "resnet18")
+        pretrained.load_trunk(Trunk(), "resnet18")

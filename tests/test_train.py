@@ -203,7 +203,7 @@ def test_a_checkpoint_can_start_another_run(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
-     {"imagenet": "resnet18"}, {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}],
+     {"trunk": "resnet18"}, {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}],
 )  # fmt: skip
 def test_unusable_settings_are_refused(
     data: Path, tmp_path: Path, changes: dict[str, object]

@@ -26,17 +26,21 @@ from tqdm import tqdm
 
 import aadn
 from aadn import evaluate
-from aadn.config import TrainConfig
+from aadn.config import AblateConfig, Benchmark, TrainConfig
+from aadn.datasets import RELEASES
 from aadn.datasets.pts import write_pts
+from aadn.datasets.release import describe, inspect
 from aadn.detect import MIN_SCORE, YuNet, default_detector
 from aadn.draw import draw
-from aadn.errors import AadnError, ImageError, MissingDependencyError, OutputError
+from aadn.errors import AadnError, AnnotationError, ImageError, MissingDependencyError, OutputError
 from aadn.evaluate import Boxes, Occlude
 from aadn.faces import Faces
 from aadn.files import write_whole
 from aadn.images import list_images, load_image
 from aadn.landmarker import Landmarker
 from aadn.metrics import Normaliser
+from aadn.plots import check_plot
+from aadn.report import write_report
 from aadn.results import Result, to_csv, to_json
 
 
@@ -175,10 +179,19 @@ _Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metav
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a network on folders of pictures with .pts files."""
+    """Measure a network on folders of pictures with .pts files, or on a benchmark."""
 
-    folders: _Folders
+    folders: _Folders = ()
     """Folders of pictures, each with a .pts file beside it (300W's layout)."""
+    benchmark: Benchmark | None = None
+    """Instead of folders: the test part of a release, by its published protocol. `aadn datasets`
+    lists them."""
+    data: Path | None = None
+    """The folder of that release."""
+    incomplete: bool = False
+    """Measure what there is of the release, though faces are missing."""
+    out: Path | None = None
+    """Folder for a report: numbers, published figures beside them, curves, the worst pictures."""
     weights: Path | None = None
     """An .onnx file, or a .safetensors checkpoint (which needs PyTorch); the embedded model if
     left out."""
@@ -188,8 +201,8 @@ class Evaluate:
     """What to put on each face first."""
     occluders: Path | None = None
     """Folder of RGBA cut-outs for the occluders, instead of drawn ones."""
-    normaliser: Normaliser = "inter-ocular"
-    """What errors are divided by."""
+    normaliser: Normaliser | None = None
+    """What errors are divided by: the benchmark's own, or inter-ocular, if left out."""
     seed: int = 0
     """Of the occluders."""
     json: Path | None = None
@@ -201,13 +214,22 @@ class Evaluate:
 
     def run(self) -> int:
         """Measure, print the table, write what is asked for."""
-        if not self.folders:
-            raise UsageError("no folder given; expected `aadn evaluate FOLDER…`, see --help")
-        for file in (self.json, self.plot):
+        if not (self.folders or self.benchmark):
+            raise UsageError(
+                "nothing to measure on; expected `aadn evaluate FOLDER…` or "
+                "`aadn evaluate --benchmark NAME --data FOLDER`, see --help"
+            )
+        report_file = None if self.out is None else self.out / "report.md"
+        for file in (self.json, self.plot, report_file):
             if file is not None:
                 check_writable(file)
-        evaluate.run(
+        if self.out is not None:
+            check_plot(self.out / "ced.svg")
+        report = evaluate.run(
             self.folders,
+            benchmark=self.benchmark,
+            data=self.data,
+            incomplete=self.incomplete,
             weights=self.weights,
             normaliser=self.normaliser,
             boxes=self.boxes,
@@ -218,7 +240,32 @@ class Evaluate:
             json_file=self.json,
             plot_file=self.plot,
         )
+        if self.out is not None:
+            write_report(report, self.out)
+            print(f"the report is {report_file}")
         return 0
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """List the releases that can be read, or say whether what lies in a folder is complete."""
+
+    name: Annotated[Benchmark | None, tyro.conf.Positional] = None
+    """A release to look at."""
+    data: Path | None = None
+    """The folder where it should lie."""
+
+    def run(self) -> int:
+        """Print; exit code 5 if the release is not complete."""
+        chosen = RELEASES.values() if self.name is None else [RELEASES[self.name]]
+        if self.data is None:
+            print("\n".join(describe(release) for release in chosen), end="")
+            return 0
+        if self.name is None:
+            raise UsageError("expected a release's name: `aadn datasets 300w --data FOLDER`")
+        text, complete = inspect(RELEASES[self.name], self.data)
+        print(text, end="")
+        return 0 if complete else AnnotationError.exit_code
 
 
 @dataclass(frozen=True)
@@ -232,7 +279,7 @@ class Train(TrainConfig):
 
     def run(self) -> int:
         """Train; a run that is stopped goes on with --resume."""
-        if not self.folders:
+        if not (self.folders or self.benchmark):
             raise UsageError("no folder given; expected `aadn train FOLDER… --out FOLDER`")
         check_writable(self.out / "metrics.jsonl")
         with _needs_torch("training"):
@@ -273,6 +320,85 @@ class Export:
         return 0
 
 
+@dataclass(frozen=True)
+class Ablate(AblateConfig):
+    """Train the paper's networks and their ablations alike, and compare them. Needs PyTorch.
+
+    Stopped at any moment, the same command goes on. Processes with different --seeds may share
+    --out and run side by side.
+    """
+
+    folders: _Folders
+
+    def run(self) -> int:
+        """Train what is not trained yet, and write the report."""
+        if not (self.folders or self.benchmark):
+            raise UsageError("no folder given; expected `aadn ablate FOLDER… --out FOLDER`")
+        check_writable(self.out / "ablation.md")
+        with _needs_torch("training"):
+            from aadn.ablate import ablate
+        ablate(self)
+        print((self.out / "ablation.md").read_text("utf-8"), end="")
+        return 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Parameters, multiply-adds and time of the networks (the paper's Figs. 13 and 14).
+
+    Needs PyTorch.
+    """
+
+    out: Path | None = None
+    """Folder for the table, as Markdown and JSON, and the figures."""
+    landmarks: int = 68
+    """How many landmarks the networks give."""
+    size: int = 224
+    """Side of the paper's networks' input in pixels."""
+    repeats: int = 20
+    """How often each network is timed."""
+
+    def run(self) -> int:
+        """Print the table, write what is asked for."""
+        if self.out is not None:
+            check_writable(self.out / "cost.md")
+        with _needs_torch("this"):
+            from aadn import cost
+        cost.run(self.out, self.landmarks, self.size, self.repeats)
+        return 0
+
+
+@dataclass(frozen=True)
+class Features:
+    """Draw a face, its probability map, and features before and after distillation (Fig. 15).
+
+    Needs PyTorch.
+    """
+
+    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE…")]
+    """Each with one face; its .pts file is used where there is one."""
+    weights: Path
+    """A .safetensors checkpoint with a distillation module."""
+    out: Path
+    """The .png or .svg file to draw."""
+    occlude: Occlude = "none"
+    """What to put on each face first."""
+    seed: int = 0
+    """Of the occluders."""
+
+    def run(self) -> int:
+        """Draw."""
+        if not self.pictures:
+            raise UsageError("no picture given; expected `aadn features PICTURE… --weights FILE`")
+        check_writable(self.out)
+        check_plot(self.out)
+        with _needs_torch("this"):
+            from aadn import features
+        features.run(self.pictures, self.weights, self.out, occlude=self.occlude, seed=self.seed)
+        print(f"drawn in {self.out}")
+        return 0
+
+
 @contextmanager
 def _needs_torch(what: str) -> Iterator[None]:
     try:
@@ -288,6 +414,10 @@ _VERBS: dict[str, type[Verb]] = {
     "train": Train,
     "evaluate": Evaluate,
     "export": Export,
+    "datasets": Datasets,
+    "ablate": Ablate,
+    "cost": Cost,
+    "features": Features,
 }
 
 

@@ -9,10 +9,14 @@ from typing import Any, Literal, get_args
 
 from aadn.errors import InputError
 
-Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial"]
-"""How ADM's two attentions are combined; the paper found the first best."""
+Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial", "none"]
+"""How ADM's two attentions are combined; the paper found the first best. The last three leave one
+or both out."""
 
 ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
+
+Benchmark = Literal["300w", "300w-private", "cofw", "cofw68", "aflw", "merl-rav", "wflw", "300vw"]
+"""The releases that `aadn.datasets` reads."""
 
 DEFAULT_SIZE = {"resnet18": 224, "odn": 224, "aadn": 224, "heatmap": 128}
 """Side of the input in pixels: the paper's for its networks, our choice for our own."""
@@ -99,6 +103,8 @@ class TrainConfig:
     Attributes:
         folders: training data, folders of pictures with .pts files (300W's layout).
         out: folder for best.safetensors, last.safetensors and metrics.jsonl.
+        benchmark: a release whose training part is added to the folders.
+        data: where that release lies.
         validation: folders to validate on, beside the held-out part of the training data.
         hold_out: share of the training data to validate on; pictures stay together.
         model: which network.
@@ -113,10 +119,14 @@ class TrainConfig:
             left and right as labelled: labels are no exact mirror images (300-W's lie about a
             pixel to one side), which a network trained on mirrored faces averages away.
         paint_occluders: put synthetic occluders on training faces.
-        imagenet: a ResNet-18 checkpoint (.safetensors, .pth), or "resnet18" to fetch it.
+        trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
+            (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
+            ImageNet's.
         initial: a checkpoint of the same model to start from.
         resume: go on from `out`/last.safetensors.
-        seed: of weights, held-out faces, order, augmentation and occluders.
+        seed: of weights, order, augmentation and occluders.
+        split_seed: of which faces are held out, and of the occluders put on them; keep it when a
+            run starts from another's checkpoint, or that one's training faces are validated on.
         workers: processes that draw augmentation; -1 takes one for each core but one, at most 16
             (4 where processes are not forked, and each has a copy of the faces).
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -126,6 +136,8 @@ class TrainConfig:
 
     folders: tuple[Path, ...]
     out: Path
+    benchmark: Benchmark | None = None
+    data: Path | None = None
     validation: tuple[Path, ...] = ()
     hold_out: float = 0.1
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -138,11 +150,59 @@ class TrainConfig:
     occluders: Path | None = None
     mirror: float = 0.6
     paint_occluders: bool = True
-    imagenet: str | None = None
+    trunk: str | None = None
     initial: Path | None = None
     resume: bool = False
     seed: int = 0
+    split_seed: int = 0
     workers: int = -1
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     loss: LossWeights = field(default_factory=LossWeights)
+
+
+@dataclass(frozen=True)
+class AblateConfig:
+    """What the ablation trains, on what and for how long; every variant and seed alike.
+
+    Attributes:
+        folders: training data, folders of pictures with .pts files (300W's layout).
+        out: folder for the report, ablation.md and ablation.json, and the runs.
+        benchmark: a release whose training part is added to the folders.
+        data: where that release lies.
+        validation: folders to validate on, beside the held-out part of the training data.
+        hold_out: share of the training data to validate on.
+        landmarks: L.
+        size: side of the input in pixels, a multiple of 32.
+        epochs: passes over the training data.
+        batch: faces per step.
+        learning_rate: of AdamW, at its highest.
+        warmup: steps of linear warm-up.
+        occluders: a folder of RGBA cut-outs, beside the drawn ones.
+        trunk: weights that every network's trunk starts from, see TrainConfig.
+        seeds: of weights, order, augmentation and occluders; the held-out faces are the same.
+        variants: names of what is trained; all of them if left out.
+        workers: processes that draw augmentation, see TrainConfig.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes bf16 where the processor has it.
+    """
+
+    folders: tuple[Path, ...]
+    out: Path
+    benchmark: Benchmark | None = None
+    data: Path | None = None
+    validation: tuple[Path, ...] = ()
+    hold_out: float = 0.2
+    landmarks: int = 68
+    size: int = 224
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    occluders: Path | None = None
+    trunk: str | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    variants: tuple[str, ...] = ()
+    workers: int = -1
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from aadn.datasets.folder import check_points
 from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, transform, warp
-from aadn.images import load_image
 from aadn.samples import Sample
 
 MARGIN = 1.5
@@ -50,7 +49,7 @@ def cut_crops(
     points = np.empty((count, landmarks, 2))
     visible = np.full((count, landmarks), np.nan)
     for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
-        image = load_image(sample.image)
+        image = sample.picture()
         check_points(sample, image.shape[1], image.shape[0])
         matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
         images[i] = warp(image, matrix, stored)

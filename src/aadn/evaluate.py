@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from aadn.config import Benchmark
+from aadn.datasets import RELEASES
 from aadn.datasets.folder import check_points, read_folders
+from aadn.datasets.release import read_release, tally
 from aadn.detect import Detector, default_detector
 from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.files import write_whole
 from aadn.geometry import beyond, crop_matrix, invert, transform, warp
-from aadn.images import load_image
 from aadn.metrics import (
     Normaliser,
     auc,
@@ -38,6 +40,7 @@ from aadn.metrics import (
 from aadn.network import CHUNK, DEFAULT_WEIGHTS, Card, Network
 from aadn.occlude import Cutouts, TestOccluder, occlude_picture
 from aadn.schemes import scheme_of
+from aadn.tables import number, table
 
 if TYPE_CHECKING:
     from aadn.samples import Sample
@@ -94,13 +97,16 @@ class Measured:
 
     @property
     def nme(self) -> FloatArray:
-        """NME in percent of the faces that were found and have labels, (M,)."""
-        values = mean_over(self.errors, np.isfinite(self.errors))
-        return values[np.isfinite(values)]
+        """NME of each face in percent, (N,); NaN for a face that is missed or has no labels."""
+        return mean_over(self.errors, np.isfinite(self.errors))
 
-    def numbers(self, threshold: float) -> dict[str, Any]:
-        """The measured entries of `Report.results`; `threshold` of visibility as in the network."""
+    def numbers(self, threshold: float, visibility_threshold: float) -> dict[str, Any]:
+        """The measured entries of `Report.results`.
+
+        `threshold` is that of `fr` and `auc`, percent; `visibility_threshold` the network's.
+        """
         nme = self.nme
+        nme = nme[np.isfinite(nme)]
         labelled = np.isfinite(self.errors)
         visible = np.ones_like(labelled) if self.visible is None else self.visible
         result: dict[str, Any] = {
@@ -113,21 +119,28 @@ class Measured:
             "fr_10": 100 * failure_rate(nme, 10) if len(nme) else None,
             "auc_8": 100 * auc(nme, 8) if len(nme) else None,
         }
-        found = np.isfinite(self.visibility)
+        # A landmark without a label has no true visibility either.
+        found = np.isfinite(self.visibility) & labelled
         known = self.visible is not None
         seen, truth = self.visibility[found], visible[found]
         area = roc_auc(seen, truth) if known else None
         precision = average_precision(1 - seen, ~truth) if known else None
         recall = recall_at_precision(1 - seen, ~truth, 0.8) if known else None
         calibration = expected_calibration_error(seen, truth) if known else None
-        false_alarms = _mean((seen[truth] < threshold).astype(float)) if known else None
+        false_alarms = _mean((seen[truth] < visibility_threshold).astype(float)) if known else None
         return result | {
             "visibility_auc": area,
-            "hidden_points": int((~visible[~self.missed]).sum()) if known else None,
+            "hidden_points": int((~visible[labelled]).sum()) if known else None,
             "hidden_average_precision": precision,
             "hidden_recall_at_precision_80": None if recall is None else 100 * recall,
             "visible_called_hidden": None if false_alarms is None else 100 * false_alarms,
             "calibration_error": calibration,
+            **{
+                f"nme_p{p}": float(np.percentile(nme, p)) if len(nme) else None
+                for p in (90, 95, 99)
+            },
+            "fr": 100 * failure_rate(nme, threshold) if len(nme) else None,
+            "auc": 100 * auc(nme, threshold) if len(nme) else None,
         }
 
 
@@ -140,26 +153,37 @@ class Report:
 
     - `images`: labelled faces; `missed`: those that the detector did not find. Every other number
       is over the faces found: a missed face has no error, and is no failure in `fr_8`.
-    - `normaliser`, `boxes`, `occlude`, `seed`, `model` (name, sha256 of its file): what was run.
+    - `normaliser`, `boxes`, `occlude`, `seed`, `model` (name, sha256 of its file), `benchmark`
+      (its name, split, and whether it is incomplete; null for folders): what was run.
     - `nme`: mean over faces of their NME, percent. `nme_visible`, `nme_hidden`: the same over the
       visible (hidden) landmarks of each face; faces without such landmarks are left out. Without
       occluders, and unless every face has labels of visibility, all landmarks count as visible and
       the figures of visibility below are null.
+    - `nme_p90`, `nme_p95`, `nme_p99`: percentiles of the faces' NME.
     - `fr_8`, `fr_10`: percent of faces with an NME above 8 % (10 %); `auc_8`: area under the CED
-      up to 8 %, percent.
+      up to 8 %, percent. `fr`, `auc`: the same at `threshold` (percent), the protocol's own.
     - `visibility_auc`: probability that a visible landmark is given a higher visibility than a
       hidden one. A landmark beyond the picture's border is hidden, as in training.
     - `hidden_points`: number of hidden landmarks; `hidden_average_precision` and
       `hidden_recall_at_precision_80` (percent) of finding them; `visible_called_hidden`: percent
-      of visible landmarks whose visibility is below the network's threshold;
+      of visible landmarks whose visibility is below the network's `visibility_threshold`;
       `calibration_error`: of visibility, expected over 15 bins.
-    - `folders`: the measured numbers of each folder.
+    - `parts`: the measured numbers of each folder, or of each part of a benchmark.
 
-    `nme` (M,) has the NME of each face found, in percent.
+    Beside it: the `samples` (N), what was `measured` on each, and the `predicted` landmarks
+    (N, L, 2) in pixels of the pictures, NaN for a missed face.
     """
 
     results: dict[str, Any]
-    nme: FloatArray
+    samples: Sequence[Sample]
+    measured: Measured
+    predicted: FloatArray
+
+    @property
+    def nme(self) -> FloatArray:
+        """NME in percent of the faces that were found and have labels, (M,)."""
+        values = self.measured.nme
+        return values[np.isfinite(values)]
 
     def markdown(self) -> str:
         """A table with a row for each folder, if there are several, and one for all."""
@@ -169,13 +193,10 @@ class Report:
         if r["occlude"] != "none":
             note += f", occluded by {_ARTICLE[r['occlude']]} (seed {r['seed']})"
         note += f". Model: {r['model']['name']}."
-        rows = [["pictures", *_COLUMNS]]
-        rows += [["---", *["---:"] * len(_COLUMNS)]]
-        if len(r["folders"]) > 1:
-            rows += [_row(f["folder"], f) for f in r["folders"]]
-        rows += [_row(r["folders"][0]["folder"] if len(r["folders"]) == 1 else "all", r)]
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        return f"{note}\n\n{table}\n"
+        parts = r["parts"]
+        rows = [_row(p["part"], p) for p in parts] if len(parts) > 1 else []
+        rows += [_row(parts[0]["part"] if len(parts) == 1 else "all", r)]
+        return f"{note}\n\n{table(['pictures', *_COLUMNS], rows)}"
 
     def to_json(self) -> str:
         """`results` as JSON."""
@@ -202,6 +223,7 @@ _LENGTH = {
     "inter-pupil": "distance",
     "box": "size √(w·h)",
     "diagonal": "of the box",
+    "width": "of the face's box",
 }
 _ARTICLE = {
     "rectangle": "a rectangle",
@@ -221,7 +243,7 @@ def evaluate(
     occlude: Occlude = "none",
     occluders: str | Path | None = None,
     seed: int = 0,
-    groups: Sequence[str] | None = None,
+    threshold: float = 8,
     sha256: str | None = None,
     progress: bool | None = None,
 ) -> Report:
@@ -229,7 +251,7 @@ def evaluate(
 
     Args:
         network: see `CropNetwork`.
-        samples: at least one.
+        samples: at least one; their `parts` are reported apart.
         normaliser: what errors are divided by, see `aadn.metrics.normalisers`.
         boxes: crop around the box of the true landmarks, or around what the detector finds: of its
             boxes the one that overlaps the true box most, and at least by MIN_OVERLAP; otherwise
@@ -239,7 +261,7 @@ def evaluate(
             picture's name (with that of its folder), not on the order of the samples.
         occluders: folder of photographed occluders; None for drawn ones.
         seed: of the occluders.
-        groups: a name for each sample, its folder for example, to be reported apart.
+        threshold: of `fr` and `auc`, percent of the normaliser.
         sha256: of the network's file, for the report.
         progress: show a bar; None for a bar where the error output is a terminal.
 
@@ -250,7 +272,7 @@ def evaluate(
         WeightsError: if the network gives points that are not finite.
     """
     card = network.card
-    _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed, groups)
+    _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed)
     scheme = scheme_of(card.landmarks)
     lengths = np.concatenate([_length(s, scheme, normaliser) for s in samples])
     cutouts = None
@@ -285,7 +307,7 @@ def evaluate(
 
     hide = progress if progress is None else not progress
     for i, sample in enumerate(tqdm(samples, "evaluating", unit="face", disable=hide)):
-        image = load_image(sample.image)
+        image = sample.picture()
         height, width = image.shape[:2]
         check_points(sample, width, height)
         visible[i] = ~beyond(sample.points, width, height)
@@ -311,30 +333,41 @@ def evaluate(
     known = occlude != "none" or all(sample.visible is not None for sample in samples)
     errors = 100 * point_errors(predicted, truth, lengths)
     faces = Measured(errors, missed, visible if known else None, visibility)
-    names = np.array(["all"] * count if groups is None else list(groups))
-    measured = faces.numbers(card.visibility_threshold)
+    measured = faces.numbers(threshold, card.visibility_threshold)
+    parts = dict.fromkeys(part for sample in samples for part in sample.parts)
     results = {
         "images": measured.pop("images"),
         "missed": measured.pop("missed"),
         "normaliser": normaliser,
         **measured,
+        "threshold": threshold,
         "boxes": boxes,
         "occlude": occlude,
         "seed": seed,
         "model": {"name": card.model, "sha256": sha256},
-        "folders": [
-            {"folder": name, **faces[names == name].numbers(card.visibility_threshold)}
-            for name in dict.fromkeys(names.tolist())
+        "visibility_threshold": card.visibility_threshold,
+        "benchmark": None,
+        "parts": [
+            {
+                "part": part,
+                **faces[np.array([part in sample.parts for sample in samples])].numbers(
+                    threshold, card.visibility_threshold
+                ),
+            }
+            for part in parts
         ],
     }
-    return Report(results, faces.nme)
+    return Report(results, samples, faces, predicted)
 
 
 def run(
-    folders: Sequence[str | Path],
+    folders: Sequence[str | Path] = (),
     *,
+    benchmark: Benchmark | None = None,
+    data: str | Path | None = None,
+    incomplete: bool = False,
     weights: str | Path | None = None,
-    normaliser: Normaliser = "inter-ocular",
+    normaliser: Normaliser | None = None,
     boxes: Boxes = "truth",
     detector: Detector | None = None,
     occlude: Occlude = "none",
@@ -344,14 +377,18 @@ def run(
     plot_file: str | Path | None = None,
     progress: bool | None = None,
 ) -> Report:
-    """Evaluate on folders in 300W's layout, print the table, and write what is asked for.
+    """Evaluate on folders in 300W's layout, or on a benchmark's test part, and print the table.
 
     Args:
         folders: see `aadn.datasets.folder.read_folders`; each is also reported apart.
+        benchmark: instead of folders, the name of a release in `aadn.datasets.RELEASES`.
+        data: the folder of that release.
+        incomplete: measure what there is of it instead of raising where faces are missing.
         weights: an `.onnx` file, or a `.safetensors` checkpoint (which needs PyTorch); None for
             the embedded model.
         json_file, plot_file: where to write the report, and the CED plot as .png or .svg.
-        normaliser, boxes, detector, occlude, occluders, seed, progress: see `evaluate`.
+        normaliser: see `evaluate`; None for the benchmark's own, inter-ocular for folders.
+        boxes, detector, occlude, occluders, seed, progress: see `evaluate`.
 
     Raises:
         AadnError: as `evaluate`, `read_folders`, `load_weights` and `plots.plot_ced` do.
@@ -361,20 +398,35 @@ def run(
 
         check_plot(plot_file)
     network, sha256 = load_weights(weights)
-    samples = read_folders(folders, network.card.landmarks)
+    release = None if benchmark is None else RELEASES[benchmark]
+    if release is None:
+        samples = read_folders(folders, network.card.landmarks)
+    else:
+        if folders or data is None:
+            raise InputError(f"expected --data, the folder of {release.title}, and no others")
+        if release.landmarks != network.card.landmarks:
+            raise InputError(
+                f"{release.title} has {release.landmarks} landmarks, the network "
+                f"{network.card.landmarks}; give --weights of one trained with "
+                f"--model.landmarks {release.landmarks}"
+            )
+        samples = read_release(release, data, "test", incomplete=incomplete)
     report = evaluate(
         network,
         samples,
-        normaliser=normaliser,
+        normaliser=normaliser or (release.normaliser if release else "inter-ocular"),
+        threshold=release.threshold if release else 8,
         boxes=boxes,
         detector=detector,
         occlude=occlude,
         occluders=occluders,
         seed=seed,
-        groups=[_folder_of(sample, folders) for sample in samples],
         sha256=sha256,
         progress=progress,
     )
+    if release is not None:
+        short = any(n != m for n, m in tally(release, samples, "test").values())
+        report.results["benchmark"] = {"name": benchmark, "split": "test", "incomplete": short}
     print(report.markdown(), end="")  # before writing: what was measured is never lost
     if json_file is not None:
         report.write_json(json_file)
@@ -384,7 +436,7 @@ def run(
         if len(report.nme) == 0:
             raise InputError(f"no face was measured, so there is no curve to draw in {plot_file}")
         curves = {str(report.results["model"]["name"]): report.nme}
-        plot_ced(curves, plot_file, normaliser=normaliser)
+        plot_ced(curves, plot_file, normaliser=report.results["normaliser"])
     return report
 
 
@@ -422,7 +474,6 @@ def _check_arguments(
     boxes: str,
     occlude: str,
     seed: int,
-    groups: Sequence[str] | None,
 ) -> None:
     if not samples:
         raise InputError("expected at least one labelled face to evaluate on, got none")
@@ -435,8 +486,6 @@ def _check_arguments(
             raise InputError(f"expected {what} of {', '.join(get_args(kind))}; got {value!r}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
-    if groups is not None and len(groups) != len(samples):
-        raise InputError(f"expected a group for each of {len(samples)}, got {len(groups)}")
     for sample in samples:
         if len(sample.points) != landmarks:
             raise InputError(
@@ -452,7 +501,7 @@ def _check_arguments(
 
 def _length(sample: Sample, scheme: Any, normaliser: Normaliser) -> FloatArray:
     try:
-        return normalisers(scheme, sample.points[None], normaliser)
+        return normalisers(scheme, sample.points[None], normaliser, sample.box[None])
     except InputError as error:
         raise InputError(f"{sample.image}: {error}") from None
 
@@ -474,11 +523,6 @@ def matching(boxes: FloatArray, box: FloatArray) -> FloatArray | None:
     return boxes[best] if overlap[best] >= MIN_OVERLAP else None
 
 
-def _folder_of(sample: Sample, folders: Sequence[str | Path]) -> str:
-    """The first of the folders that the sample's picture is in."""
-    return next(str(f) for f in folders if Path(f) in sample.image.parents)
-
-
 def _mean(values: FloatArray) -> float | None:
     """Mean of what is not NaN; None if nothing is."""
     finite = values[np.isfinite(values)]
@@ -486,11 +530,5 @@ def _mean(values: FloatArray) -> float | None:
 
 
 def _row(name: str, numbers: dict[str, Any]) -> list[str]:
-    cells = [name]
-    for key in _COLUMNS.values():
-        value = numbers[key]
-        if isinstance(value, float):
-            cells.append(f"{value:.3f}" if key == "visibility_auc" else f"{value:.2f}")
-        else:
-            cells.append("–" if value is None else str(value))
-    return cells
+    digits = {"visibility_auc": 3}
+    return [name, *(number(numbers[key], digits.get(key, 2)) for key in _COLUMNS.values())]

@@ -17,10 +17,12 @@ from aadn.schemes import Scheme
 
 FloatArray = NDArray[np.float64]
 
-Normaliser = Literal["inter-ocular", "inter-pupil", "box", "diagonal"]
+Normaliser = Literal["inter-ocular", "inter-pupil", "box", "diagonal", "width"]
 
 
-def normalisers(scheme: Scheme, truth: ArrayLike, kind: Normaliser) -> FloatArray:
+def normalisers(
+    scheme: Scheme, truth: ArrayLike, kind: Normaliser, boxes: ArrayLike | None = None
+) -> FloatArray:
     """The length in pixels that each face's errors are divided by.
 
     Args:
@@ -28,7 +30,9 @@ def normalisers(scheme: Scheme, truth: ArrayLike, kind: Normaliser) -> FloatArra
         truth: (N, L, 2) pixels; NaN = not labelled.
         kind: "inter-ocular", the distance of the outer eye corners; "inter-pupil", that of the
             pupils or of the means of the eyes' points; "box", √(width·height) of the tight box
-            around the labelled points; "diagonal", that box's diagonal.
+            around the labelled points; "diagonal", that box's diagonal; "width", the width of
+            the face's own box in `boxes` (AFLW's protocol).
+        boxes: (N, 4) x0, y0, x1, y1, for "width" only.
 
     Returns:
         (N,), all greater than 0.
@@ -48,6 +52,11 @@ def normalisers(scheme: Scheme, truth: ArrayLike, kind: Normaliser) -> FloatArra
         high = np.where(known, points, -np.inf).max(axis=1, initial=-np.inf)
         size = np.clip(high - low, 0, None)
         lengths = np.sqrt(size.prod(axis=1)) if kind == "box" else np.linalg.norm(size, axis=1)
+    elif kind == "width":
+        given = np.empty((len(points), 0)) if boxes is None else np.asarray(boxes, np.float64)
+        if given.shape != (len(points), 4):
+            raise InputError(f"expected boxes ({len(points)}, 4), got shape {given.shape}")
+        lengths = given[:, 2] - given[:, 0]
     else:
         known_kinds = ", ".join(get_args(Normaliser))
         raise InputError(f"expected a normaliser of {known_kinds}; got {kind!r}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import InputError
+from aadn.images import load_image
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,28 @@ class Sample:
     """One labelled face of a picture.
 
     Attributes:
-        image: the picture's file.
+        image: the picture's file, or the name of what `read` gives.
         points: (L, 2) float64 pixels, (0, 0) the centre of the top-left pixel; NaN = not labelled.
-        box: (4,) x0, y0, x1, y1 tight around the landmarks.
+        box: (4,) x0, y0, x1, y1 tight around the landmarks, or, where the protocol of a release
+            says so, its own box of the face.
         visible: (L,) bool, True = the landmark is seen, or None where the release does not say.
+        parts: names of the parts of the data set that the face belongs to, to be reported apart.
+        read: gives the picture, (H, W, 3) uint8 RGB, where it has no file of its own (a frame of a
+            video, an array in a .mat file).
+        scene: the video that the face is a frame of, where the data set is of videos.
     """
 
     image: Path
     points: NDArray[np.float64]
     box: NDArray[np.float64]
     visible: NDArray[np.bool_] | None = None
+    parts: tuple[str, ...] = ()
+    read: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
+    scene: Path | None = None
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The picture, (H, W, 3) uint8 RGB; ImageError if it cannot be read."""
+        return load_image(self.image) if self.read is None else self.read()
 
 
 _FACE_NUMBER = re.compile(r"_\d{1,2}$")
@@ -40,12 +53,17 @@ def picture_of(sample: Sample) -> str:
     AFW, HELEN and YouTube Faces number the faces or frames of one picture or subject by a suffix
     `_1` … `_99`; LFPW's `image_0001` is no such number.
     """
+    if sample.scene is not None:
+        return str(sample.scene)
     return f"{sample.image.parent}/{_FACE_NUMBER.sub('', sample.image.stem)}"
 
 
 def content_of(sample: Sample) -> str:
-    """sha256 of the picture's file."""
-    return hashlib.sha256(sample.image.read_bytes()).hexdigest()
+    """sha256 of the picture's file, or of its pixels where it has none."""
+    if sample.read is None:
+        return hashlib.sha256(sample.image.read_bytes()).hexdigest()
+    picture = sample.read()
+    return hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).hexdigest()
 
 
 def hold_out(
@@ -67,13 +85,16 @@ def hold_out(
         return key
 
     for sample in samples:
-        ends = sorted((find(picture_of(sample)), find(content_of(sample))))
-        leader[ends[1]] = ends[0]
+        if sample.scene is None:  # the frames of a video need not be read to belong together
+            ends = sorted((find(picture_of(sample)), find(content_of(sample))))
+            leader[ends[1]] = ends[0]
     members: dict[str, list[Sample]] = {}
     for sample in samples:
         members.setdefault(find(picture_of(sample)), []).append(sample)
     # Names without the folders above them, so that moving the data does not change the split.
-    names = {key: min("/".join(s.image.parts[-2:]) for s in members[key]) for key in members}
+    names = {
+        key: min("/".join((s.scene or s.image).parts[-2:]) for s in members[key]) for key in members
+    }
     order = sorted(
         members, key=lambda k: (hashlib.sha256(f"{seed}/{names[k]}".encode()).digest(), k)
     )

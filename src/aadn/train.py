@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 import torch.distributed as distributed
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,26 +27,39 @@ from aadn import augment, checkpoint
 from aadn.augment import STILL, Draw, Ranges
 from aadn.config import ModelConfig, TrainConfig
 from aadn.crops import CropSet, cut_crops
+from aadn.datasets import RELEASES
 from aadn.datasets.folder import read_folders
+from aadn.datasets.release import read_release
 from aadn.errors import InputError, OutputError, WeightsError
 from aadn.files import write_whole
 from aadn.losses import total_loss
+from aadn.metrics import Normaliser, normalisers, roc_auc
 from aadn.metrics import nme as image_nme
-from aadn.metrics import normalisers, roc_auc
 from aadn.models.build import Network, build
 from aadn.models.heatmap import HeatmapAadn
-from aadn.models.imagenet import load_imagenet
+from aadn.models.pretrained import load_trunk
 from aadn.network import CHUNK
 from aadn.occlude import Cutouts
 from aadn.samples import Sample, content_of, hold_out
 from aadn.schemes import scheme_of
 
+LAST = "last.safetensors"
+"""The checkpoint that a run goes on from, in its folder."""
+
 CLIP = 5.0
 """Gradients longer than this are shortened to it (our choice)."""
 
 
-def train(config: TrainConfig) -> Path:
-    """Train as configured; returns the file of the best checkpoint.
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """The faces of a run, cut out: read once, trained on as often as one likes."""
+
+    training: CropSet
+    validation: CropSet
+
+
+def train(config: TrainConfig, data: Data | None = None) -> Path:
+    """Train as configured; returns the file of the best checkpoint. `data` is what `load` gives.
 
     Run under `torchrun` it uses one process per device. Killed at any moment, the same call with
     `resume` goes on from the last whole epoch and reaches the same numbers, given the same kind of
@@ -53,12 +67,24 @@ def train(config: TrainConfig) -> Path:
     data, files or options that cannot be used.
     """
     with _processes(config) as (rank, world, device):
-        return _train(config, rank, world, device)
+        return _train(config, data, rank, world, device)
 
 
-def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> Path:
+def load(config: TrainConfig) -> Data:
+    """Read the faces that a configuration trains and validates on; raises AadnError."""
+    training, validation = _samples(config)
+    size = config.model.input_size
+    validated = cut_crops(validation, size, title="reading validation faces")
+    # Labels that cannot be measured are found before, not after, an epoch.
+    normalisers(scheme_of(config.model.landmarks), validated.points, _normaliser(config))
+    return Data(cut_crops(training, size, title="reading training faces"), validated)
+
+
+def _train(
+    config: TrainConfig, data: Data | None, rank: int, world: int, device: torch.device
+) -> Path:
     _check(config, world)
-    last, best = config.out / "last.safetensors", config.out / "best.safetensors"
+    last, best = config.out / LAST, config.out / "best.safetensors"
     resumed = checkpoint.load(last) if config.resume and last.exists() else None
     if resumed is not None:
         _same_run(config, world, resumed[2], last)
@@ -67,19 +93,13 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
             f"{last} exists: add --resume to go on with that run, or choose another --out"
         )
     elif config.resume and rank == 0:
-        _say(f"nothing to resume in {config.out}: starting anew")
+        say(f"nothing to resume in {config.out}: starting anew")
     if rank == 0:
         write_whole(config.out / "config.json", json.dumps(_plain(config), indent=1) + "\n")
 
-    training, validation = _samples(config)
-    size = config.model.input_size
+    data = data or load(config)
+    crops, size = data.training, config.model.input_size
     quiet = rank > 0 or not sys.stderr.isatty()
-    crops = cut_crops(training, size, title="reading training faces")
-    judged = None
-    if rank == 0:
-        judged = cut_crops(validation, size, title="reading validation faces")
-        # Labels that cannot be measured are found before, not after, an epoch.
-        normalisers(scheme_of(config.model.landmarks), judged.points, "inter-ocular")
     cutouts = Cutouts.load(config.occluders) if config.occluders else None
     draws = Draw(
         crops,
@@ -98,7 +118,7 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
     if resumed is None:
         started = _start(network, config)
         if rank == 0:
-            _say(started)
+            say(started)
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         _groups(network, config.weight_decay), lr=config.learning_rate, fused=True
@@ -164,10 +184,10 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
                 f"--learning-rate (now {config.learning_rate}) or --precision fp32"
             )
         seconds = time.perf_counter() - began
-        if rank == 0 and judged is not None:
+        if rank == 0:
             record: dict[str, Any] = {"epoch": epoch + 1, "step": step}
             record |= {name: round(float(v) / steps, 6) for name, v in totals.items()}
-            record |= validate(config, average, judged, device, half)
+            record |= validate(config, average, data.validation, device, half)
             record["images_per_second"] = round(steps * batch * world / seconds, 1)
             score = (record["nme"] + record["nme_occluded"]) / 2
             better = score < best_score
@@ -181,7 +201,7 @@ def _train(config: TrainConfig, rank: int, world: int, device: torch.device) -> 
             state = {"epoch": epoch + 1, "step": step, "best": best_score, "world": world}
             state["config"] = _plain(config)
             checkpoint.save(last, tensors, config.model, state)
-            _say(
+            say(
                 f"epoch {epoch + 1}/{config.epochs}  loss {record['loss']:.4f}  validation NME "
                 f"{record['nme']:.3f} % clean, {record['nme_occluded']:.3f} % occluded, "
                 f"visibility AUC {record['visibility_auc'] or math.nan:.3f}, "
@@ -199,9 +219,10 @@ def validate(
     device: torch.device,
     half: bool,
 ) -> dict[str, float | None]:
-    """NME (inter-ocular, %) on crops as they are and with synthetic occluders.
+    """NME (%, inter-ocular where the release has no other) on crops as they are and occluded.
 
-    Also the ROC-AUC of visibility on the occluded ones; None if it is undefined.
+    Also, on the occluded ones, the ROC-AUC of visibility, and that of the probability map P read
+    at the predicted landmarks; None if it is undefined.
     """
     network = build(config.model)
     network.load_state_dict(weights)
@@ -210,8 +231,8 @@ def validate(
     stored = torch.from_numpy(crops.images).to(device)
     result: dict[str, float | None] = {}
     for name, occluders in (("nme", False), ("nme_occluded", True)):
-        draws = Draw(crops, size, config.seed + 1, STILL, occluders=occluders)
-        predicted, truth, visible, seen = [], [], [], []
+        draws = Draw(crops, size, config.split_seed + 1, STILL, occluders=occluders)
+        predicted, truth, visible, seen, mapped = [], [], [], [], []
         for start in range(0, len(draws), CHUNK):
             rows = [draws[(0, i)] for i in range(start, min(start + CHUNK, len(draws)))]
             drawn = torch.utils.data.default_collate(rows)
@@ -227,23 +248,50 @@ def validate(
             visible.append(prediction.visibility.float().cpu().numpy())
             truth.append(drawn["points"].cpu().numpy())
             seen.append(drawn["visible"].cpu().numpy())
+            if prediction.seen is not None:
+                mapped.append(_at(prediction.seen.float(), prediction.points.float()).cpu().numpy())
         points = np.concatenate(truth).astype(np.float64)
-        lengths = normalisers(scheme, points, "inter-ocular")
+        lengths = normalisers(scheme, points, _normaliser(config))
         errors = image_nme(np.concatenate(predicted).astype(np.float64), points, lengths)
         result[name] = round(100 * float(np.mean(errors)), 4)
-        labels, scores = np.concatenate(seen).ravel(), np.concatenate(visible).ravel()
+        labels = np.concatenate(seen).ravel()
         known = np.isfinite(labels)
-        area = roc_auc(scores[known], labels[known] > 0.5)
-        result["visibility_auc"] = None if area is None else round(area, 4)
+        for key, scores in (("visibility_auc", visible), ("map_auc", mapped)):
+            area = None
+            if scores:
+                area = roc_auc(np.concatenate(scores).ravel()[known], labels[known] > 0.5)
+            result[key] = None if area is None else round(area, 4)
     return result
+
+
+def _at(maps: Tensor, points: Tensor) -> Tensor:
+    """Maps (B, h, w) read at points (B, L, 2) in crop units, bilinear; (B, L)."""
+    places = (2 * points - 1)[:, :, None]  # B L 1 2
+    read = F.grid_sample(maps[:, None], places, "bilinear", "border", align_corners=False)
+    return read[:, 0, :, 0]
+
+
+def _normaliser(config: TrainConfig) -> Normaliser:
+    """What validation divides errors by: eye corners, unless the release does not label them."""
+    release = RELEASES[config.benchmark] if config.benchmark else None
+    return "box" if release and release.normaliser in ("box", "width") else "inter-ocular"
 
 
 def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples; InputError if either is empty or they share pictures."""
     landmarks = config.model.landmarks
-    training, validation = hold_out(
-        read_folders(config.folders, landmarks), config.hold_out, config.seed
-    )
+    samples = read_folders(config.folders, landmarks)
+    if config.benchmark:
+        release = RELEASES[config.benchmark]
+        if release.landmarks != landmarks:
+            raise InputError(
+                f"{release.title} has {release.landmarks} landmarks, the network {landmarks}; "
+                f"add --model.landmarks {release.landmarks}"
+            )
+        if config.data is None:
+            raise InputError(f"expected --data, the folder of {release.title}")
+        samples += read_release(release, config.data, "train")
+    training, validation = hold_out(samples, config.hold_out, config.split_seed)
     if config.validation:
         given = read_folders(config.validation, landmarks)
         known = {content_of(sample) for sample in training}
@@ -268,8 +316,9 @@ def _check(config: TrainConfig, world: int) -> None:
             raise InputError(f"expected {name} of at least 1, got {getattr(config, name)}")
     if config.batch % world:
         raise InputError(f"expected a batch that {world} processes can share, got {config.batch}")
-    if config.seed < 0:
-        raise InputError(f"expected a seed of 0 or more, got {config.seed}")
+    for name in ("seed", "split_seed"):
+        if getattr(config, name) < 0:
+            raise InputError(f"expected {name} of 0 or more, got {getattr(config, name)}")
     if not 0 <= config.mirror <= 1:
         raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {config.mirror}")
     if config.learning_rate <= 0:
@@ -284,11 +333,11 @@ def _start(network: Network, config: TrainConfig) -> str:
             raise WeightsError(f"{config.initial}: expected {config.model}, got {other}")
         network.load_state_dict(loaded.state_dict())
         return f"starting from {config.initial}"
-    if config.imagenet is not None:
+    if config.trunk is not None:
         if isinstance(network, HeatmapAadn):
-            raise InputError("the heatmap network has a trunk of its own: leave out --imagenet")
-        return load_imagenet(network.trunk, config.imagenet) or ""
-    return "starting from random weights (no --imagenet and no --initial given)"
+            raise InputError("the heatmap network has a trunk of its own: leave out --trunk")
+        return load_trunk(network.trunk, config.trunk) or ""
+    return "starting from random weights (no --trunk and no --initial given)"
 
 
 def _groups(network: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
@@ -441,8 +490,17 @@ def _same_run(config: TrainConfig, world: int, state: dict[str, Any], path: Path
             f"{path}: holds weights, but not the state of a run; start another run from it with "
             "--initial"
         )
-    now = _plain(config) | {"processes": world}
-    earlier = state["config"] | {"processes": state["world"]}
+    if state["world"] != world:
+        raise InputError(
+            f"{path} is of a run with other settings: processes was {state['world']}, is {world}; "
+            "repeat its settings"
+        )
+    same_run(config, state["config"], path)
+
+
+def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless the settings in a run's config.json or checkpoint are these."""
+    now = _plain(config)
     changed = [k for k in now if k not in _FREE and now[k] != earlier.get(k)]
     if changed:
         what = ", ".join(f"{k} was {earlier.get(k)}, is {now[k]}" for k in changed)
@@ -491,5 +549,6 @@ def _log(path: Path, record: dict[str, Any]) -> None:
     write_whole(path, "".join(f"{line}\n" for line in [*kept, json.dumps(record)]))
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line on stderr, past the progress bar."""
     tqdm.write(line, file=sys.stderr)

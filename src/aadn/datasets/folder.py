@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,25 +23,46 @@ def read_folders(folders: Sequence[str | Path], landmarks: int | None = None) ->
 
     Args:
         folders: in the order of the result; within a folder the samples are sorted by path. What
-            is found twice, because folders overlap, counts once.
+            is found twice, because folders overlap, counts once, for the first.
         landmarks: how many each face must have; None for as many as most of them have.
 
     Returns:
-        Samples without visibility, their boxes tight around the landmarks. Pictures without a
-        `.pts` file and hidden files (`._x.pts` of macOS archives) are left out.
+        Samples without visibility, their boxes tight around the landmarks, each with its folder,
+        as given, as its part. Pictures without a `.pts` file and hidden files (`._x.pts` of macOS
+        archives) are left out.
 
     Raises:
         AnnotationError: for a folder that is missing or without `.pts` files, a `.pts` file that
             is broken, without its picture or with several, with another number of landmarks, or
             with all of them on one line or in one place.
     """
-    found: dict[Path, Path] = {}
+    found: dict[Path, tuple[Path, str]] = {}
     for folder in map(Path, folders):
         for labels in _label_files(folder):
-            found.setdefault(labels.resolve(), labels)
+            found.setdefault(labels.resolve(), (labels, str(folder)))
+    samples = read_labels([labels for labels, _ in found.values()], landmarks)
+    return [
+        replace(sample, parts=(folder,))
+        for sample, (_, folder) in zip(samples, found.values(), strict=True)
+    ]
+
+
+def read_folder(folder: Path, landmarks: int) -> list[Sample]:
+    """Every labelled picture directly in one folder of a release, sorted by path.
+
+    Mirrored copies (`x_mirror.pts`), which some distributions add to the release, are left out, and
+    so are hidden files and pictures without a `.pts` file. No samples if there is no such folder.
+    Raises AnnotationError as `read_folders` does, but not for a folder without `.pts` files.
+    """
+    labels = (p for p in folder.glob("*.pts") if not p.name.startswith("."))
+    return read_labels(sorted(p for p in labels if not p.stem.endswith("_mirror")), landmarks)
+
+
+def read_labels(files: Sequence[Path], landmarks: int | None = None) -> list[Sample]:
+    """Samples of some `.pts` files, in their order; see `read_folders`."""
     pictures: dict[Path, dict[str, list[Path]]] = {}
     samples = []
-    for labels in found.values():
+    for labels in files:
         if labels.parent not in pictures:
             pictures[labels.parent] = _pictures(labels.parent)
         image = _picture_of(labels, pictures[labels.parent].get(labels.stem, []))
@@ -56,7 +78,7 @@ def read_folders(folders: Sequence[str | Path], landmarks: int | None = None) ->
     counts = Counter(len(sample.points) for sample in samples)
     if counts:
         wanted = landmarks if landmarks is not None else counts.most_common(1)[0][0]
-        for labels, sample in zip(found.values(), samples, strict=True):
+        for labels, sample in zip(files, samples, strict=True):
             if len(sample.points) != wanted:
                 raise AnnotationError(
                     f"{labels}: expected {wanted} landmarks"

@@ -33,6 +33,14 @@ _HEADER = re.compile(r"([A-Za-z]\w*)\s*:\s*(.*)")
 def read_pts(path: str | Path) -> FloatArray:
     """Landmarks (L, 2) float64 in pixels, (0, 0) the centre of the top-left one; L ≥ 1.
 
+    Raises AnnotationError as `read_rows` does.
+    """
+    return read_rows(path) - 1.0
+
+
+def read_rows(path: str | Path) -> FloatArray:
+    """The numbers of a `.pts` file as they stand there, (L, 2) float64; L ≥ 1.
+
     Raises AnnotationError, with the file and the line, for a file that is missing, empty, binary
     or cut off, for a row that is not two finite numbers, and where `n_points` and the rows differ.
     """
@@ -74,7 +82,7 @@ def read_pts(path: str | Path) -> FloatArray:
         raise AnnotationError(f"{path}: n_points is {wanted}, but the file has {len(rows)} points")
     if not rows:
         raise AnnotationError(f"{path}: expected a landmark 'x y' in each row, found no points")
-    return np.array(rows) - 1.0
+    return np.array(rows)
 
 
 def format_pts(points: NDArray[np.floating]) -> str:

@@ -65,6 +65,7 @@ class AttentionedDistillationModule(nn.Module):
         reduction: r of the channel attention (eq. 3).
         order: which attentions make Z'' and in which order. For "parallel" we take each of F and
             add them, Z'' = M_c(F) ⊗ F + M_s(F) ⊗ F: our reading, the paper gives no formula.
+            "none" (ablation) leaves eq. 2 with Z = F.
         hidden: channels inside pathway D.
 
     Raises:
@@ -83,16 +84,16 @@ class AttentionedDistillationModule(nn.Module):
             raise InputError(f"order must be one of {', '.join(get_args(Order))}; got {order!r}")
         self.order = order
         self.channel: nn.Module = nn.Identity()
-        if order != "spatial":
+        if order not in ("spatial", "none"):
             self.channel = ChannelAttention(channels, reduction)
         self.spatial: nn.Module = nn.Identity()
-        if order != "channel":
+        if order not in ("channel", "none"):
             self.spatial = SpatialAttention()
         self.occlusion = OcclusionMap(channels, hidden)
 
     def forward(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """F (B, C, h, w) -> clean features (B, C, h, w), P (B, h, w) in [0, 1]."""
-        z = self._attend(f) + f  # eq. 2, (B, C, h, w)
+        z = f if self.order == "none" else self._attend(f) + f  # eq. 2, (B, C, h, w)
         p = self.occlusion(f)  # (B, 1, h, w)
         return z * p, p[:, 0]
 

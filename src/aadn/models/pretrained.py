@@ -1,4 +1,4 @@
-"""ImageNet weights for the trunk, from a local file or from the network."""
+"""Weights for the trunk: ImageNet's, or those of a ResNet-18 trained here."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ NAME = "resnet18"
 URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 
 
-def load_imagenet(trunk: Trunk, source: Path | str | None) -> str | None:
-    """Put ImageNet weights into `trunk`, all of them or, on an error, none.
+OURS = "ema.trunk."
+"""What the trunk's keys begin with in a checkpoint of `aadn train`."""
+
+
+def load_trunk(trunk: Trunk, source: Path | str | None) -> str | None:
+    """Put weights into `trunk`, all of them or, on an error, none.
 
     Args:
         trunk: changed in place.
-        source: a .safetensors or PyTorch file with the usual key names of ResNet-18; "resnet18"
-            to fetch torchvision's file; None to leave the trunk as it is.
+        source: a .safetensors or PyTorch file with the usual key names of ResNet-18; a checkpoint
+            of `aadn train --model.name resnet18`; "resnet18" to fetch torchvision's file of
+            ImageNet weights; None to leave the trunk as it is.
 
     Returns:
         One line that says what was loaded, or None.
@@ -37,7 +42,7 @@ def load_imagenet(trunk: Trunk, source: Path | str | None) -> str | None:
         return None
     loaded = _fetch() if str(source) == NAME else _read(Path(source))
     trunk.load_state_dict(_checked(trunk, loaded, source))
-    return f"ImageNet weights of ResNet-18 from {URL if str(source) == NAME else source}"
+    return f"the trunk starts from {URL if str(source) == NAME else source}"
 
 
 def _read(path: Path) -> object:
@@ -77,6 +82,8 @@ def _checked(trunk: Trunk, loaded: object, source: Path | str) -> dict[str, Tens
     """The entries of `loaded` that `trunk` takes, when they are exactly those it needs."""
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise WeightsError(f"{source} must hold a plain dictionary of name -> tensor")
+    if any(str(key).startswith(OURS) for key in loaded):
+        loaded = {k.removeprefix(OURS): v for k, v in loaded.items() if str(k).startswith(OURS)}
     wanted = trunk.state_dict()
     ignored = ("fc.",) if "layer4.1.conv1.weight" in wanted else ("fc.", "layer4.1.")
     found = {key: value for key, value in loaded.items() if not str(key).startswith(ignored)}

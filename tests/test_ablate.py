@@ -1,0 +1,105 @@
+"""Ablations: every variant trains alike, finished runs are kept, and the claims are counted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from faces import write_faces
+
+pytest.importorskip("torch")
+
+from aadn.ablate import CLAIMS, VARIANTS, Run, ablate, by_variant, finished_runs, report
+from aadn.config import AblateConfig
+from aadn.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> AblateConfig:
+    folder = tmp_path_factory.mktemp("ablation")
+    return AblateConfig(
+        folders=(write_faces(folder / "faces", 20),), out=folder / "out", size=32, epochs=1,
+        batch=8, warmup=2, workers=0, device="cpu", precision="fp32", seeds=(0,),
+        variants=("AADN", "AADN without attention"),
+    )  # fmt: skip
+
+
+def run(variant: str, seed: int, clean: float, occluded: float, seen: float | None = 0.9) -> Run:
+    return Run(variant, seed, {"nme": clean, "nme_occluded": occluded, "visibility_auc": seen,
+                               "map_auc": None})  # fmt: skip
+
+
+def row(text: str, name: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_mean_spread_and_claims_by_hand(config: AblateConfig) -> None:
+    runs = [
+        run("ODN", 0, 5.0, 7.0), run("ODN", 1, 6.0, 7.5), run("ODN", 2, 5.5, 8.0),
+        run("AADN", 0, 4.0, 7.5), run("AADN", 1, 5.5, 7.0), run("AADN", 2, 5.4, 8.5),
+        run("ResNet-18", 0, 4.5, 6.0), run("ResNet-18", 1, 5.9, 6.0),
+    ]  # fmt: skip
+    text = report(config, runs)
+    # 5.0, 6.0, 5.5: mean 5.5, standard deviation (n - 1) 0.5
+    assert row(text, "ODN")[2:] == ["3", "5.50 ± 0.50", "7.50 ± 0.50", "0.900 ± 0.000", "–"]
+    assert row(text, "AADN better than ODN")[1:] == [
+        "-0.533, 3 of 3: **shown**",  # (-1.0 - 0.5 - 0.1) / 3
+        "+0.167, 1 of 3: not settled",  # (0.5 - 0.5 + 0.5) / 3
+    ]
+    # Paired over the two seeds that both have: 0.5 and 0.1; 1.0 and 1.5.
+    assert row(text, "ODN better than ResNet-18")[1:] == [
+        "+0.300, 0 of 2: **reversed**",
+        "+1.250, 0 of 2: **reversed**",
+    ]
+    assert "without GM" not in text  # no run, no row and no claim
+    np.testing.assert_array_equal(by_variant(runs)["AADN"]["nme"], [4.0, 5.5, 5.4])
+
+
+def test_one_seed_has_no_spread_and_what_is_undefined_is_a_dash(config: AblateConfig) -> None:
+    text = report(config, [run("AADN", 0, 4.0, 7.5, None)])
+    assert row(text, "AADN")[2:] == ["1", "4.00", "7.50", "–", "–"]
+
+
+def test_every_claim_is_about_variants() -> None:
+    assert {name for claim in CLAIMS for name in claim} == set(VARIANTS)
+
+
+def test_runs_are_trained_once_and_reported(config: AblateConfig) -> None:
+    runs = ablate(config)
+    assert [(r.variant, r.seed) for r in runs] == [("AADN", 0), ("AADN without attention", 0)]
+    assert runs[0].metrics["map_auc"] is not None
+    stamp = sorted((p, p.stat().st_mtime_ns) for p in config.out.rglob("*.safetensors"))
+    assert len(stamp) == 2
+    again = ablate(config)
+    assert [r.metrics for r in again] == [r.metrics for r in runs]
+    assert stamp == sorted((p, p.stat().st_mtime_ns) for p in config.out.rglob("*.safetensors"))
+    written = json.loads((config.out / "ablation.json").read_text("utf-8"))
+    assert [r["nme"] for r in written["runs"]] == [r.metrics["nme"] for r in runs]
+    assert "| AADN without attention |" in (config.out / "ablation.md").read_text("utf-8")
+
+
+def test_another_process_takes_another_seed(config: AblateConfig) -> None:
+    ablate(replace(config, variants=("AADN",)))
+    both = ablate(replace(config, variants=("AADN",), seeds=(1,)))
+    assert [r.seed for r in both] == [0, 1]
+    assert both[0].metrics["nme"] != both[1].metrics["nme"]
+    assert [r.seed for r in finished_runs(replace(config, variants=("AADN",)))] == [0, 1]
+
+
+def test_other_settings_are_refused(config: AblateConfig) -> None:
+    ablate(replace(config, variants=("AADN",)))
+    with pytest.raises(InputError, match=r"learning_rate was 0\.001, is 0\.01"):
+        ablate(replace(config, variants=("AADN",), learning_rate=0.01))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"variants": ("AADM",)}, "no variant is called 'AADM'; expected some of ResNet-18, ODN"),
+     ({"seeds": ()}, "at least one seed")],
+)  # fmt: skip
+def test_wrong_arguments(config: AblateConfig, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ablate(replace(config, **changes))  # type: ignore[arg-type]
