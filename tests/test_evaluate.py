@@ -245,6 +245,29 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     assert r["visible_called_hidden"] == 0
 
 
+def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> None:
+    """MERL-RAV: 10 hidden by an object, 20 by the face itself, their place unknown."""
+    visible = np.arange(68) >= 30
+    points = [s.points.copy() for s in samples]
+    for face in points:
+        face[10:30] = np.nan
+    parted = [replace(s, points=p, visible=visible) for s, p in zip(samples, points, strict=True)]
+    seen = np.where(np.arange(68) < 30, 0.1, 0.9)
+    r = evaluate(Fake(seen), parted, normaliser="box").results
+    assert r["hidden_points"] == 4 * 10
+    assert r["visibility_auc"] == 1
+    r = evaluate(Fake(np.where(np.arange(68) < 10, 0.1, 0.9)), parted, normaliser="box").results
+    assert r["calibration_error"] == pytest.approx(0.1)  # the 20 called visible do not count
+
+
+def test_percentiles_and_the_protocols_threshold(samples: list[Sample]) -> None:
+    r = evaluate(Fake(), samples, threshold=5).results  # 2, 6, 9 and 11 percent
+    assert (r["threshold"], r["fr"], r["fr_8"]) == (5, 75, 50)
+    assert r["auc"] == pytest.approx(100 * (1 - (2 + 5 + 5 + 5) / 4 / 5))
+    assert r["nme_p90"] == pytest.approx(9 + 0.7 * 2)  # between the last two, 2.7 of 3
+    assert r["nme_p99"] == pytest.approx(9 + 0.97 * 2)
+
+
 def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:
     """With labels of visibility; faces without hidden points do not count in `nme_hidden`."""
 

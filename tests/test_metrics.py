@@ -95,6 +95,18 @@ def test_normalisers_by_hand() -> None:
     np.testing.assert_allclose(normalisers(IBUG68, face, "inter-pupil"), [np.hypot(29, 39)])
 
 
+def test_the_width_is_that_of_the_given_box() -> None:
+    face = np.full((2, 19, 2), np.nan)
+    boxes = [[10, 20, 40, 90], [0, 0, 7, 5]]
+    assert normalisers(AFLW19, face, "width", boxes).tolist() == [30, 7]
+    with pytest.raises(InputError, match=r"boxes \(2, 4\), got shape \(1, 4\)"):
+        normalisers(AFLW19, face, "width", boxes[:1])
+    with pytest.raises(InputError, match="expected boxes"):
+        normalisers(AFLW19, face, "width")
+    with pytest.raises(InputError, match="face 1: its width length is 0"):
+        normalisers(AFLW19, face, "width", [[0, 0, 1, 1], [5, 0, 5, 5]])
+
+
 def test_normalisers_of_29_points() -> None:
     face = np.zeros((1, 29, 2))
     face[0, 9], face[0, 17] = (30, 40), (6, 8)
@@ -115,7 +127,7 @@ def test_box_leaves_out_what_is_not_labelled() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(InputError, match="inter-ocular, inter-pupil, box, diagonal; got 'ears'"):
+    with pytest.raises(InputError, match=r"inter-ocular, .*, diagonal, width; got .ears"):
         normalisers(IBUG68, np.zeros((1, 68, 2)), "ears")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"\(N, 68, 2\)"):
         normalisers(IBUG68, np.zeros((1, 67, 2)), "box")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aadn.errors import InputError
 from aadn.occlude import Cutouts, FaceFrame, Overlay, Paints, occlude_picture, paint_occluders
-from aadn.occlude.cutouts import wear_mask, wear_sunglasses
+from aadn.occlude.cutouts import _wear, wear_mask, wear_sunglasses
 from aadn.occlude.painters import PAINTERS
 from aadn.schemes import scheme_of
 
@@ -188,6 +188,16 @@ def test_worn_cutouts_hide_what_they_cover(tmp_path: Path) -> None:
     visible = overlay.visible(points, frame.unit)
     assert not visible[EYES].any()
     assert visible[MOUTH].all()
+
+
+@pytest.mark.parametrize("width", [1.0, 1e-3, 1e-7, 0.0])
+def test_a_cutout_may_be_seen_edge_on(width: float) -> None:
+    """The far half of a mask on a profile is as good as a line."""
+    rgba = np.full((40, 60, 4), 255, np.uint8)
+    overlay = Overlay(SIZE, SIZE)
+    _wear(overlay, rgba, np.array([[width, 0, 20], [0, 0.5, 20], [0, 0, 1]]), 1.0)
+    covered = int((overlay.alpha > 0.5).sum())
+    assert covered > 600 if width == 1 else covered < 100
 
 
 @pytest.mark.parametrize(

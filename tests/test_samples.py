@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from aadn.errors import InputError
-from aadn.samples import Sample, hold_out, picture_of
+from aadn.samples import Sample, content_of, hold_out, picture_of
 
 
 def sample(path: Path) -> Sample:
@@ -111,3 +113,28 @@ def test_seeds_differ_and_copies_chain(tmp_path: Path) -> None:
 def test_fraction_out_of_range(fraction: float) -> None:
     with pytest.raises(InputError, match="held-out fraction"):
         hold_out([], fraction, 0)
+
+
+def test_a_video_stays_on_one_side_and_is_not_read(tmp_path: Path) -> None:
+    def never() -> NDArray[np.uint8]:
+        raise AssertionError("a frame was read")
+
+    frames = [
+        replace(sample(video / f"{i:06d}"), read=never, scene=video)
+        for video in (tmp_path / name / "vid.avi" for name in ("001", "002", "003", "004"))
+        for i in range(1, 6)
+    ]
+    kept, held = hold_out(frames, 0.5, 0)
+    assert len(kept) == len(held) == 10
+    assert not {s.scene for s in kept} & {s.scene for s in held}
+    assert [s.image for s in kept] == sorted(s.image for s in kept)
+
+
+def test_pictures_without_a_file_are_told_apart_by_their_pixels(tmp_path: Path) -> None:
+    dark, light = np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), 9, np.uint8)
+    one, other, copy = (
+        replace(sample(tmp_path / f"a.mat/{i}"), read=lambda picture=picture: picture)
+        for i, picture in enumerate((dark, light, dark.copy()))
+    )
+    assert content_of(one) == content_of(copy) != content_of(other)
+    assert one.picture() is dark

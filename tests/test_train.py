@@ -94,7 +94,7 @@ def _start(data: Path, out: Path) -> "subprocess.Popen[bytes]":
         "import sys, time, torch; sys.path.insert(0, sys.argv[3])\n"
         "torch.set_num_threads(int(sys.argv[4]))\n"
         "from pathlib import Path; from test_train import small; from aadn import train as t\n"
-        "say = t._say; t._say = lambda line: (say(line), time.sleep(1.5))\n"
+        "say = t.say; t.say = lambda line: (say(line), time.sleep(1.5))\n"
         "t.train(small(Path(sys.argv[1]), Path(sys.argv[2]), epochs=3))\n"
     )
     threads = str(torch.get_num_threads())

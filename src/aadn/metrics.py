@@ -53,7 +53,7 @@ def normalisers(
         size = np.clip(high - low, 0, None)
         lengths = np.sqrt(size.prod(axis=1)) if kind == "box" else np.linalg.norm(size, axis=1)
     elif kind == "width":
-        given = np.empty((len(points), 0)) if boxes is None else np.asarray(boxes, np.float64)
+        given = np.empty(0) if boxes is None else np.asarray(boxes, np.float64)
         if given.shape != (len(points), 4):
             raise InputError(f"expected boxes ({len(points)}, 4), got shape {given.shape}")
         lengths = given[:, 2] - given[:, 0]

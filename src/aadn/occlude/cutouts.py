@@ -101,10 +101,14 @@ def _read_anchors(folder: Path) -> dict[Path, FloatArray]:
 def _wear(overlay: Overlay, rgba: Image, matrix: NDArray[np.float64], light: float) -> None:
     """Warp a cut-out onto the overlay by a (2, 3) or (3, 3) matrix and paint it."""
     height, width = overlay.shape
+    area = abs(np.linalg.det(matrix[:2, :2]))
+    if area < 1e-6:  # seen edge-on, as the far half of a mask on a profile: nothing to see
+        return
     # Shrink first where the warp would skip pixels.
-    shrink = 1 / max(1e-6, np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    shrink = 1 / np.sqrt(area)
     if shrink > 1.5:
-        small = cv2.resize(rgba, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+        size = [max(1, round(side / shrink)) for side in (rgba.shape[1], rgba.shape[0])]
+        small = cv2.resize(rgba, size, interpolation=cv2.INTER_AREA)
         matrix = matrix.copy()
         matrix[:, 0] *= rgba.shape[1] / small.shape[1]
         matrix[:, 1] *= rgba.shape[0] / small.shape[0]
