@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from aadn.ablate import CLAIMS, VARIANTS, Run, ablate, by_variant, finished_runs, report
 from aadn.config import AblateConfig
-from aadn.errors import InputError
+from aadn.errors import InputError, OutputError
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,30 @@ def test_another_process_takes_another_seed(config: AblateConfig) -> None:
     assert [r.seed for r in finished_runs(replace(config, variants=("AADN",)))] == [0, 1]
 
 
+def test_a_tie_or_a_single_seed_settles_nothing(config: AblateConfig) -> None:
+    tie = [run(v, s, 5.0, c) for s in (0, 1) for v, c in (("AADN", 6.0 + s), ("ODN", 6.5))]
+    cells = row(report(config, tie), "AADN better than ODN")
+    assert cells[1:] == ["+0.000, 0 of 2: not settled", "+0.000, 1 of 2: not settled"]
+    one = [run("AADN", 0, 4.0, 5.0), run("ODN", 0, 5.0, 4.0)]
+    cells = row(report(config, one), "AADN better than ODN")
+    assert cells[1:] == ["-1.000, 1 of 1: not settled", "+1.000, 0 of 1: not settled"]
+
+
+def test_broken_records_are_named(config: AblateConfig) -> None:
+    chosen = replace(config, variants=("AADN",), out=config.out.parent / "broken")
+    folder = chosen.out / "runs" / "aadn" / "seed-0"
+    ablate(chosen)
+    (chosen.out / "runs" / "aadn" / "seed-old").mkdir()
+    assert len(ablate(chosen)) == 1
+    (folder / "metrics.jsonl").write_text('{"epoch": 1, "nm')
+    with pytest.raises(OutputError, match=r"metrics\.jsonl: expected the record of a run"):
+        ablate(chosen)
+
+
 def test_other_settings_are_refused(config: AblateConfig) -> None:
     ablate(replace(config, variants=("AADN",)))
+    with pytest.raises(InputError, match="epochs was 1, is 2"):
+        ablate(replace(config, variants=("AADN",), epochs=2))
     with pytest.raises(InputError, match=r"learning_rate was 0\.001, is 0\.01"):
         ablate(replace(config, variants=("AADN",), learning_rate=0.01))
 
@@ -98,7 +120,8 @@ def test_other_settings_are_refused(config: AblateConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"variants": ("AADM",)}, "no variant is called 'AADM'; expected some of ResNet-18, ODN"),
-     ({"seeds": ()}, "at least one seed")],
+     ({"seeds": ()}, "at least one seed"),
+     ({"variants": ("AADN", "AADN")}, "each of the variants once")],
 )  # fmt: skip
 def test_wrong_arguments(config: AblateConfig, changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from faces import write_faces
 
 from aadn.cli import main
 from aadn.config import Benchmark
 from aadn.datasets import RELEASES
+from aadn.datasets.pts import write_pts
 
 SMALL = {
     "train": {"all": 9, "afw": 3, "helen": 3, "lfpw": 3},
@@ -104,8 +107,12 @@ def test_an_incomplete_benchmark_is_refused_unless_allowed(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("evaluate --benchmark 300w", 9, "expected --data, the folder of 300W"),
-        ("evaluate {data} --benchmark 300w --data {data}", 9, "expected --data"),
+        ("evaluate --benchmark 300w", 2, "expected --data, the folder of 300W"),
+        ("evaluate {data} --benchmark 300w --data {data}", 2, "either folders or --benchmark"),
+        ("evaluate {data} --data {data}", 2, "--data is the folder of a --benchmark"),
+        ("evaluate {data} --incomplete", 2, "--incomplete is about a --benchmark"),
+        ("evaluate {data} --threshold 0", 9, "threshold greater than 0"),
+        ("evaluate {data} --plot {tmp}/ced.gif", 9, "end in .png or .svg"),
         ("evaluate --benchmark cofw --data {data}", 9, "COFW has 29 landmarks, the network 68"),
         ("evaluate --benchmark 300w --data {data}/none", 5, "expected the folder of 300W"),
         ("evaluate --benchmark 300w --data {data}/afw", 5, "not complete"),
@@ -113,7 +120,8 @@ def test_an_incomplete_benchmark_is_refused_unless_allowed(
         ("datasets --data {data}", 2, "expected a release's name"),
         ("datasets wflw --data {data}", 5, ""),
         ("train --benchmark wflw --data {data} --out {tmp}/run", 9, "--model.landmarks 98"),
-        ("train --benchmark 300w --out {tmp}/run", 9, "expected --data"),
+        ("train --benchmark 300w --out {tmp}/run", 2, "expected --data"),
+        ("ablate {data} --data {data} --out {tmp}/run", 2, "--data is the folder"),
         ("ablate --out {tmp}/run", 2, "no folder given"),
         ("features {data}/afw/face_0000.png --weights {tmp}/none --out {tmp}/a.png", 6, "none"),
         ("features {data}/afw/face_0000.png --weights {tmp}/none --out {tmp}/a.gif", 9, ".png"),
@@ -133,6 +141,39 @@ def test_wrong_input(
     captured = capsys.readouterr()
     assert message in captured.err + captured.out
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_curve_and_the_threshold(w300: Path, tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    plot, file = tmp_path / f"ced{suffix}", tmp_path / "r.json"
+    arguments = ["evaluate", str(w300 / "afw"), "--plot", str(plot), "--json", str(file)]
+    assert main([*arguments, "--threshold", "20"]) == 0
+    assert plot.read_bytes().startswith({".png": b"\x89PNG", ".svg": b"<?xml"}[suffix])
+    assert json.loads(file.read_text("utf-8"))["threshold"] == 20
+
+
+def test_without_a_measured_face_there_is_a_report_but_no_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    assert cv2.imwrite(str(faces / "a.png"), np.full((90, 90, 3), 128, np.uint8))
+    write_pts(faces / "a.pts", 20 + 50 * np.random.default_rng(0).random((68, 2)))
+    out = tmp_path / "report"
+    arguments = ["evaluate", str(faces), "--boxes", "detector", "--out", str(out)]
+    assert main([*arguments, "--plot", str(tmp_path / "ced.png")]) == 9
+    assert "no face was measured" in capsys.readouterr().err
+    assert "1, of which 1 missed" in (out / "report.md").read_text("utf-8")
+
+
+def test_plots_need_matplotlib_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["evaluate", str(tmp_path / "nowhere"), "--plot", str(tmp_path / "c.png")]) == 8
+    assert "pip install 'aadn[plot]'" in capsys.readouterr().err
 
 
 def test_train_on_a_benchmark(w300: Path, tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from aadn.errors import (
 from aadn.evaluate import evaluate, load_weights, run
 from aadn.geometry import box_of_points, crop_matrix, transform
 from aadn.network import Card
-from aadn.plots import plot_ced
 from aadn.samples import Sample
 
 FloatArray = NDArray[np.float64]
@@ -305,10 +304,15 @@ def test_a_network_without_visibility(samples: list[Sample]) -> None:
     assert r["visible_called_hidden"] is None
 
 
-def test_beyond_the_border_is_hidden(tmp_path: Path) -> None:
+def test_beyond_the_border_is_hidden_unless_the_release_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sample = draw(tmp_path, "a.png", 2, (39.25, 70))  # jaw point 0 at x = -0.75, 1 at -0.0
-    labelled = Sample(sample.image, sample.points, sample.box, np.ones(68, bool))
-    assert evaluate(Fake(), [labelled]).results["hidden_points"] == 1
+    nothing = np.ones(68, bool)
+    monkeypatch.setattr(module, "occlude_picture", lambda image, *_: (image, nothing))
+    assert evaluate(Fake(), [sample], occlude="mask").results["hidden_points"] == 1
+    labelled = replace(sample, visible=nothing)
+    assert evaluate(Fake(), [labelled]).results["hidden_points"] == 0
 
 
 KINDS = ("rectangle", "mask", "sunglasses", "hand")
@@ -443,33 +447,6 @@ def test_run_keeps_the_table_when_a_file_cannot_be_written(
     with pytest.raises(OutputError):
         run(folders, json_file=tmp_path / "file" / "r.json")
     assert "| all |" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("loaded")
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
-def test_run_draws_the_curve(tmp_path: Path, suffix: str) -> None:
-    pytest.importorskip("matplotlib")
-    plot = tmp_path / f"ced{suffix}"
-    folders = data_set(tmp_path)
-    run(folders, plot_file=plot)
-    start = {".png": b"\x89PNG", ".svg": b"<?xml"}[suffix]
-    assert plot.read_bytes().startswith(start)
-    with pytest.raises(InputError, match="no face was measured"):
-        run(folders, boxes="detector", detector=lambda _: (np.empty((0, 4)), np.empty(0)),
-            plot_file=plot)  # fmt: skip
-
-
-def test_plots_fail_before_anything_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("matplotlib")
-    with pytest.raises(InputError, match=r"end in \.png or \.svg"):
-        run([tmp_path / "nowhere"], plot_file=tmp_path / "ced.gif")
-    with pytest.raises(InputError, match="at least one curve"):
-        plot_ced({}, tmp_path / "ced.png")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'aadn\[plot\]'"):
-        run([tmp_path / "nowhere"], plot_file=tmp_path / "ced.png")
 
 
 def test_weights_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aadn.published import COFW_HIDDEN_RECALL, COSTS, IO, IP, NOT_STATED, ROWS, Row, published
+from aadn.published import COFW_HIDDEN_RECALL, IO, IP, NOT_STATED, ROWS, SIZES, Row, published
 
 MISTYPED = {"LAB"}
 """Rows of 300W whose three figures do not fit together at their source."""
@@ -140,4 +140,4 @@ def test_costs_are_as_recorded(record: dict[str, str]) -> None:
         assert found is not None
         operations = float(found[3]) if found[3] else None
         listed.append((found[1], float(found[2]), operations, found[4] or "G"))
-    assert [(c.method, c.parameters, c.operations, c.unit) for c in COSTS] == listed
+    assert [(c.method, c.parameters, c.operations, c.unit) for c in SIZES] == listed

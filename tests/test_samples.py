@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import tempfile
 from dataclasses import replace
@@ -133,7 +134,7 @@ def test_a_video_stays_on_one_side_and_is_not_read(tmp_path: Path) -> None:
 def test_pictures_without_a_file_are_told_apart_by_their_pixels(tmp_path: Path) -> None:
     dark, light = np.zeros((4, 5, 3), np.uint8), np.full((4, 5, 3), 9, np.uint8)
     one, other, copy = (
-        replace(sample(tmp_path / f"a.mat/{i}"), read=lambda picture=picture: picture)
+        replace(sample(tmp_path / f"a.mat/{i}"), read=functools.partial(np.asarray, picture))
         for i, picture in enumerate((dark, light, dark.copy()))
     )
     assert content_of(one) == content_of(copy) != content_of(other)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,11 @@ from numpy.typing import NDArray
 
 from aadn.config import AblateConfig, ModelConfig, TrainConfig
 from aadn.cost import count
-from aadn.errors import InputError
+from aadn.errors import InputError, OutputError
 from aadn.files import write_whole
 from aadn.models.build import build
 from aadn.tables import number, table
-from aadn.train import LAST, Data, load, same_run, say, train
+from aadn.train import LAST, Data, load, normaliser, same_run, say, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "ResNet-18": {"name": "resnet18"},
@@ -47,7 +49,7 @@ CLAIMS = [
     ("AADN", "AADN, spatial → channel"),
     ("AADN", "AADN, parallel"),
 ]
-"""Pairs of which the paper says that the first is better."""
+"""Pairs of which the paper says, or builds on it, that the first is better."""
 
 FloatArray = NDArray[np.float64]
 
@@ -66,11 +68,12 @@ def ablate(config: AblateConfig) -> list[Run]:
 
     A run is a folder of `out`/runs. Finished ones are read, not repeated, and one that was cut off
     goes on, so the same call may be stopped and started again; several processes may share `out`
-    if they take different seeds. The report is of all seeds in `out` that every variant has.
-    Nothing is chosen on the validation faces: the last epoch counts, not the best.
+    if they take different seeds. The report is of all finished runs in `out`; it says how many
+    seeds each variant has. Nothing is chosen on the validation faces: the last epoch counts, not
+    the best.
 
-    Raises AadnError as `aadn.train.train` does, and InputError for a finished run in `out` that
-    had other settings.
+    Raises AadnError as `aadn.train.train` does, InputError for a run in `out` that had other
+    settings, and OutputError for one whose records are broken.
     """
     _check(config)
     data: Data | None = None
@@ -94,12 +97,12 @@ def finished_runs(config: AblateConfig) -> list[Run]:
     """All runs in `out` that are finished, by variant and seed."""
     runs = []
     for variant in config.variants or tuple(VARIANTS):
-        folders = sorted((config.out / "runs" / _slug(variant)).glob("seed-*"))
-        for seed in sorted(int(folder.name.removeprefix("seed-")) for folder in folders):
+        names = [p.name for p in (config.out / "runs" / _slug(variant)).glob("seed-*")]
+        matches = [match for name in names if (match := re.fullmatch(r"seed-(\d+)", name))]
+        for seed in sorted(int(match[1]) for match in matches):
             run = _configuration(config, variant, seed)
             if _finished(run):
-                lines = (run.out / "metrics.jsonl").read_text("utf-8").splitlines()
-                runs.append(Run(variant, seed, json.loads(lines[-1])))
+                runs.append(Run(variant, seed, _records(run.out / "metrics.jsonl")[-1]))
     return runs
 
 
@@ -134,15 +137,25 @@ def _slug(variant: str) -> str:
 
 
 def _finished(run: TrainConfig) -> bool:
-    """Whether a run is done, with these settings; InputError if it was another's."""
-    log, settings = run.out / "metrics.jsonl", run.out / "config.json"
-    if not (log.exists() and settings.exists()):
+    """Whether a run is done; InputError if what is in its folder had other settings."""
+    settings, log = run.out / "config.json", run.out / "metrics.jsonl"
+    if not settings.exists():
         return False
-    lines = log.read_text("utf-8").splitlines()
-    if not lines or json.loads(lines[-1])["epoch"] != run.epochs:
-        return False
-    same_run(run, json.loads(settings.read_text("utf-8")), run.out)
-    return True
+    same_run(run, _records(settings)[0], run.out)
+    return log.exists() and _records(log)[-1]["epoch"] == run.epochs
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """What a JSON file, or one with a record in each line, holds."""
+    try:
+        text = path.read_text("utf-8")
+        lines = text.splitlines() if path.suffix == ".jsonl" else [text]
+        return [dict(json.loads(line)) for line in lines]
+    except ValueError as error:
+        raise OutputError(
+            f"{path}: expected the record of a run, it is broken ({error}); delete that run's "
+            "folder to train it again"
+        ) from None
 
 
 def _check(config: AblateConfig) -> None:
@@ -151,6 +164,10 @@ def _check(config: AblateConfig) -> None:
         raise InputError(
             f"no variant is called {unknown[0]!r}; expected some of {', '.join(VARIANTS)}"
         )
+    for name in ("seeds", "variants"):
+        values = getattr(config, name)
+        if len(set(values)) < len(values):
+            raise InputError(f"expected each of the {name} once, got {', '.join(map(str, values))}")
     if not config.seeds:
         raise InputError("expected at least one seed")
 
@@ -174,6 +191,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
             row.append(_spread(metrics[key], 3 if key.endswith("auc") else 2))
         rows.append(row)
     header = ["variant", "parameters, M", "seeds", *METRICS]
+    trained = _configuration(config, next(iter(values)), 0)
     claims = []
     for better, worse in CLAIMS:
         if better in values and worse in values:
@@ -185,7 +203,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
     return (
         "# Ablation\n\n"
         f"Training faces: {faces}, {100 * config.hold_out:g} % of them held out"
-        + (f", with {len(config.validation)} folders," if config.validation else "")
+        + (f", with {' + '.join(map(str, config.validation))}," if config.validation else "")
         + f" for validation. {config.size}-pixel crops, {config.epochs} epochs, batches of "
         f"{config.batch}, AdamW with a cosine from {config.learning_rate:g}, synthetic occluders; "
         + (
@@ -193,7 +211,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
             if config.trunk
             else "random weights. "
         )
-        + "NME in % of the inter-ocular distance on the held-out faces, as they are and with "
+        + f"NME in % by {normaliser(trained)} on the held-out faces, as they are and with "
         "synthetic occluders, after the last epoch (nothing is chosen on these faces). Mean ± "
         "standard deviation over seeds. Visibility ROC-AUC is that of our visibility head; P "
         "ROC-AUC that of the distillation module's map P, read at the predicted landmarks: it is "
@@ -202,7 +220,8 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         + "\n## Does the paper's ordering show?\n\n"
         "Difference of the NME, the first less the second, with the same seed: mean over seeds, "
         "and in how many of them the first is better. Negative: as the paper says. A difference "
-        "counts as shown when all seeds agree on it.\n\n"
+        "counts as settled when at least two seeds agree on it and none disagrees; by chance alone "
+        "that happens to one pair in 2 with two seeds, to one in 4 with three.\n\n"
         + table(["the paper's claim", "NME clean", "NME occluded"], claims)
     )
 
@@ -234,15 +253,15 @@ def _difference(runs: Sequence[Run], better: str, worse: str, key: str) -> str:
     gaps = np.array([first[seed] - second[seed] for seed in first if seed in second])
     if len(gaps) == 0:
         return "–"
-    wins = int((gaps < 0).sum())
-    verdict = {0: "**reversed**", len(gaps): "**shown**"}.get(wins, "not settled")
-    return f"{gaps.mean():+.3f}, {wins} of {len(gaps)}: {verdict}"
+    verdict = "not settled"
+    if len(gaps) > 1 and (gaps < 0).all():
+        verdict = "**shown**"
+    elif len(gaps) > 1 and (gaps > 0).all():
+        verdict = "**reversed**"
+    return f"{gaps.mean():+.3f}, {(gaps < 0).sum()} of {len(gaps)}: {verdict}"
 
 
 def _json(config: AblateConfig, runs: Sequence[Run]) -> str:
-    settings = {
-        key: getattr(config, key)
-        for key in ("hold_out", "size", "epochs", "batch", "learning_rate", "warmup")
-    }
+    settings = json.loads(json.dumps(dataclasses.asdict(config), default=str))
     records = [{"variant": r.variant, "seed": r.seed, **r.metrics} for r in runs]
     return json.dumps({"settings": settings, "runs": records}, indent=1) + "\n"

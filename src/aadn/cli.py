@@ -40,7 +40,7 @@ from aadn.images import list_images, load_image
 from aadn.landmarker import Landmarker
 from aadn.metrics import Normaliser
 from aadn.plots import check_plot
-from aadn.report import write_report
+from aadn.report import plot_report, write_report
 from aadn.results import Result, to_csv, to_json
 
 
@@ -203,6 +203,8 @@ class Evaluate:
     """Folder of RGBA cut-outs for the occluders, instead of drawn ones."""
     normaliser: Normaliser | None = None
     """What errors are divided by: the benchmark's own, or inter-ocular, if left out."""
+    threshold: float | None = None
+    """Of failure rate and AUC, in percent: the benchmark's own, or 8, if left out."""
     seed: int = 0
     """Of the occluders."""
     json: Path | None = None
@@ -219,12 +221,16 @@ class Evaluate:
                 "nothing to measure on; expected `aadn evaluate FOLDER…` or "
                 "`aadn evaluate --benchmark NAME --data FOLDER`, see --help"
             )
+        _check_data(self)
+        if self.folders and self.benchmark:
+            raise UsageError("give either folders or --benchmark, not both")
         report_file = None if self.out is None else self.out / "report.md"
         for file in (self.json, self.plot, report_file):
             if file is not None:
                 check_writable(file)
-        if self.out is not None:
-            check_plot(self.out / "ced.svg")
+        for plot in (self.plot, None if self.out is None else self.out / "ced.svg"):
+            if plot is not None:
+                check_plot(plot)
         report = evaluate.run(
             self.folders,
             benchmark=self.benchmark,
@@ -237,12 +243,14 @@ class Evaluate:
             occlude=self.occlude,
             occluders=self.occluders,
             seed=self.seed,
+            threshold=self.threshold,
             json_file=self.json,
-            plot_file=self.plot,
         )
         if self.out is not None:
             write_report(report, self.out)
             print(f"the report is {report_file}")
+        if self.plot is not None:
+            plot_report(report, self.plot)
         return 0
 
 
@@ -281,6 +289,7 @@ class Train(TrainConfig):
         """Train; a run that is stopped goes on with --resume."""
         if not (self.folders or self.benchmark):
             raise UsageError("no folder given; expected `aadn train FOLDER… --out FOLDER`")
+        _check_data(self)
         check_writable(self.out / "metrics.jsonl")
         with _needs_torch("training"):
             from aadn.train import train
@@ -334,6 +343,7 @@ class Ablate(AblateConfig):
         """Train what is not trained yet, and write the report."""
         if not (self.folders or self.benchmark):
             raise UsageError("no folder given; expected `aadn ablate FOLDER… --out FOLDER`")
+        _check_data(self)
         check_writable(self.out / "ablation.md")
         with _needs_torch("training"):
             from aadn.ablate import ablate
@@ -448,6 +458,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return OutputError.exit_code
         except SystemExit as stop:  # of the parser, after help or a wrong argument
             return stop.code if isinstance(stop.code, int) else 2
+
+
+def _check_data(verb: Evaluate | Train | Ablate) -> None:
+    """Options that mean nothing without others are refused, not ignored."""
+    if verb.benchmark is None and verb.data is not None:
+        raise UsageError("--data is the folder of a --benchmark; name one, see `aadn datasets`")
+    if verb.benchmark is not None and verb.data is None:
+        title = RELEASES[verb.benchmark].title
+        raise UsageError(f"expected --data, the folder of {title}")
+    if isinstance(verb, Evaluate) and verb.incomplete and verb.benchmark is None:
+        raise UsageError("--incomplete is about a --benchmark; name one, see `aadn datasets`")
 
 
 def encode(image: NDArray[np.uint8], path: Path) -> bytes:

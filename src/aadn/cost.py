@@ -29,6 +29,7 @@ from aadn.models.odn import Odn
 from aadn.models.resnet import CHANNELS, STRIDE, check_size
 from aadn.models.resnet18 import Resnet18
 from aadn.plots import check_plot, plot_bars
+from aadn.published import SIZES
 from aadn.tables import number, table
 
 REDUCTIONS = (8, 16, 32, 64)
@@ -162,6 +163,14 @@ def cost_table(costs: Sequence[Cost]) -> str:
     return table(["", "input", "parameters", "multiply-adds, M", "CPU, ms (quartiles)"], rows)
 
 
+def _published() -> str:
+    """What others published of the cost of theirs."""
+    rows = [
+        [size.method, number(size.parameters), number(size.operations), size.unit] for size in SIZES
+    ]
+    return table(["network", "parameters, M", "operations", "unit"], rows, texts=["unit"])
+
+
 def run(out: Path | None = None, landmarks: int = 68, size: int = 224, repeats: int = 20) -> None:
     """Print the table and, if `out` is given, write it and the bars of Figs. 13 and 14 there.
 
@@ -192,7 +201,7 @@ def run(out: Path | None = None, landmarks: int = 68, size: int = 224, repeats: 
         "modules": [dataclasses.asdict(cost) for cost in modules],
         "models": [dataclasses.asdict(cost) for cost in models],
     }
-    write_whole(out / "cost.md", text)
+    write_whole(out / "cost.md", f"{text}\nPublished, for other networks:\n\n{_published()}")
     write_whole(out / "cost.json", json.dumps(values, indent=2, allow_nan=False) + "\n")
     for name, costs in (("modules", modules), ("models", models)):
         millions = {cost.name: cost.parameters / 1e6 for cost in costs}

@@ -1,4 +1,4 @@
-"""A network and labelled pictures to a report: numbers as JSON and Markdown, and a CED plot.
+"""A network and labelled pictures to a report: numbers as JSON and Markdown.
 
 What each number means stands at `Report`, and the formulas in `aadn.metrics`.
 """
@@ -163,7 +163,8 @@ class Report:
     - `fr_8`, `fr_10`: percent of faces with an NME above 8 % (10 %); `auc_8`: area under the CED
       up to 8 %, percent. `fr`, `auc`: the same at `threshold` (percent), the protocol's own.
     - `visibility_auc`: probability that a visible landmark is given a higher visibility than a
-      hidden one. A landmark beyond the picture's border is hidden, as in training.
+      hidden one. A landmark beyond the picture's border is hidden, as in training, unless the
+      release says otherwise.
     - `hidden_points`: number of hidden landmarks; `hidden_average_precision` and
       `hidden_recall_at_precision_80` (percent) of finding them; `visible_called_hidden`: percent
       of visible landmarks whose visibility is below the network's `visibility_threshold`;
@@ -194,9 +195,10 @@ class Report:
             note += f", occluded by {_ARTICLE[r['occlude']]} (seed {r['seed']})"
         note += f". Model: {r['model']['name']}."
         parts = r["parts"]
-        rows = [_row(p["part"], p) for p in parts] if len(parts) > 1 else []
-        rows += [_row(parts[0]["part"] if len(parts) == 1 else "all", r)]
-        return f"{note}\n\n{table(['pictures', *_COLUMNS], rows)}"
+        keys = list(_columns(r["threshold"]).values())
+        rows = [_row(p["part"], p, keys) for p in parts] if len(parts) > 1 else []
+        rows += [_row(parts[0]["part"] if len(parts) == 1 else "all", r, keys)]
+        return f"{note}\n\n{table(['pictures', *_columns(r['threshold'])], rows)}"
 
     def to_json(self) -> str:
         """`results` as JSON."""
@@ -207,17 +209,21 @@ class Report:
         write_whole(Path(path), self.to_json())
 
 
-_COLUMNS = {
-    "images": "images",
-    "missed": "missed",
-    "NME": "nme",
-    "NME visible": "nme_visible",
-    "NME hidden": "nme_hidden",
-    "FR@8 %": "fr_8",
-    "FR@10 %": "fr_10",
-    "AUC@8 %": "auc_8",
-    "visibility ROC-AUC": "visibility_auc",
-}
+def _columns(threshold: float) -> dict[str, str]:
+    """Headers of the table, and where their numbers are; FR and AUC by the protocol."""
+    failures = {f"FR@{threshold:g} %": "fr"} | ({} if threshold == 10 else {"FR@10 %": "fr_10"})
+    return {
+        "images": "images",
+        "missed": "missed",
+        "NME": "nme",
+        "NME visible": "nme_visible",
+        "NME hidden": "nme_hidden",
+        **failures,
+        f"AUC@{threshold:g} %": "auc",
+        "visibility ROC-AUC": "visibility_auc",
+    }
+
+
 _LENGTH = {
     "inter-ocular": "distance (outer eye corners)",
     "inter-pupil": "distance",
@@ -272,7 +278,7 @@ def evaluate(
         WeightsError: if the network gives points that are not finite.
     """
     card = network.card
-    _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed)
+    _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed, threshold)
     scheme = scheme_of(card.landmarks)
     lengths = np.concatenate([_length(s, scheme, normaliser) for s in samples])
     cutouts = None
@@ -310,9 +316,11 @@ def evaluate(
         image = sample.picture()
         height, width = image.shape[:2]
         check_points(sample, width, height)
-        visible[i] = ~beyond(sample.points, width, height)
-        if sample.visible is not None:
-            visible[i] &= sample.visible
+        # What a release says of landmarks beyond the border stands, as in published figures.
+        if sample.visible is None:
+            visible[i] = ~beyond(sample.points, width, height)
+        else:
+            visible[i] = sample.visible
         if occlude != "none":
             rng = np.random.default_rng([seed, _name(sample)])
             image, left = occlude_picture(image, sample.points, occlude, rng, cutouts)
@@ -368,13 +376,13 @@ def run(
     incomplete: bool = False,
     weights: str | Path | None = None,
     normaliser: Normaliser | None = None,
+    threshold: float | None = None,
     boxes: Boxes = "truth",
     detector: Detector | None = None,
     occlude: Occlude = "none",
     occluders: str | Path | None = None,
     seed: int = 0,
     json_file: str | Path | None = None,
-    plot_file: str | Path | None = None,
     progress: bool | None = None,
 ) -> Report:
     """Evaluate on folders in 300W's layout, or on a benchmark's test part, and print the table.
@@ -386,24 +394,21 @@ def run(
         incomplete: measure what there is of it instead of raising where faces are missing.
         weights: an `.onnx` file, or a `.safetensors` checkpoint (which needs PyTorch); None for
             the embedded model.
-        json_file, plot_file: where to write the report, and the CED plot as .png or .svg.
-        normaliser: see `evaluate`; None for the benchmark's own, inter-ocular for folders.
+        json_file: where to write the report.
+        normaliser, threshold: see `evaluate`; None for the benchmark's own, inter-ocular and 8 for
+            folders.
         boxes, detector, occlude, occluders, seed, progress: see `evaluate`.
 
     Raises:
-        AadnError: as `evaluate`, `read_folders`, `load_weights` and `plots.plot_ced` do.
+        AadnError: as `evaluate`, `read_folders`, `read_release` and `load_weights` do.
     """
-    if plot_file is not None:
-        from aadn.plots import check_plot
-
-        check_plot(plot_file)
     network, sha256 = load_weights(weights)
     release = None if benchmark is None else RELEASES[benchmark]
     if release is None:
         samples = read_folders(folders, network.card.landmarks)
     else:
-        if folders or data is None:
-            raise InputError(f"expected --data, the folder of {release.title}, and no others")
+        if data is None:
+            raise InputError(f"expected --data, the folder of {release.title}")
         if release.landmarks != network.card.landmarks:
             raise InputError(
                 f"{release.title} has {release.landmarks} landmarks, the network "
@@ -415,7 +420,7 @@ def run(
         network,
         samples,
         normaliser=normaliser or (release.normaliser if release else "inter-ocular"),
-        threshold=release.threshold if release else 8,
+        threshold=(release.threshold if release else 8) if threshold is None else threshold,
         boxes=boxes,
         detector=detector,
         occlude=occlude,
@@ -430,13 +435,6 @@ def run(
     print(report.markdown(), end="")  # before writing: what was measured is never lost
     if json_file is not None:
         report.write_json(json_file)
-    if plot_file is not None:
-        from aadn.plots import plot_ced
-
-        if len(report.nme) == 0:
-            raise InputError(f"no face was measured, so there is no curve to draw in {plot_file}")
-        curves = {str(report.results["model"]["name"]): report.nme}
-        plot_ced(curves, plot_file, normaliser=report.results["normaliser"])
     return report
 
 
@@ -474,6 +472,7 @@ def _check_arguments(
     boxes: str,
     occlude: str,
     seed: int,
+    threshold: float,
 ) -> None:
     if not samples:
         raise InputError("expected at least one labelled face to evaluate on, got none")
@@ -486,6 +485,8 @@ def _check_arguments(
             raise InputError(f"expected {what} of {', '.join(get_args(kind))}; got {value!r}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if not threshold > 0:
+        raise InputError(f"expected a threshold greater than 0 %, got {threshold}")
     for sample in samples:
         if len(sample.points) != landmarks:
             raise InputError(
@@ -508,7 +509,8 @@ def _length(sample: Sample, scheme: Any, normaliser: Normaliser) -> FloatArray:
 
 def _name(sample: Sample) -> int:
     """A number for a picture, from its name and its folder's: it survives moving the data."""
-    return zlib.crc32("/".join(sample.image.parts[-2:]).encode())
+    video = () if sample.scene is None else sample.scene.parts[-2:]
+    return zlib.crc32("/".join((*video, *sample.image.parts[-2:])).encode())
 
 
 def matching(boxes: FloatArray, box: FloatArray) -> FloatArray | None:
@@ -529,6 +531,6 @@ def _mean(values: FloatArray) -> float | None:
     return float(finite.mean()) if len(finite) else None
 
 
-def _row(name: str, numbers: dict[str, Any]) -> list[str]:
+def _row(name: str, numbers: dict[str, Any], keys: Sequence[str]) -> list[str]:
     digits = {"visibility_auc": 3}
-    return [name, *(number(numbers[key], digits.get(key, 2)) for key in _COLUMNS.values())]
+    return [name, *(number(numbers[key], digits.get(key, 2)) for key in keys)]

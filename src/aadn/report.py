@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from aadn.datasets import RELEASES
 from aadn.draw import EDGE, HIDDEN, SEEN, Colour, draw
-from aadn.errors import OutputError
+from aadn.errors import InputError, OutputError
 from aadn.faces import OCCLUSION_GRID, Faces
 from aadn.files import write_whole
 from aadn.geometry import box_of_points, crop_matrix, transform, warp
@@ -89,6 +89,18 @@ def write_report(
     write_whole(folder / "report.md", _markdown(report.results, title, worst))
 
 
+def plot_report(report: Report, path: str | Path) -> None:
+    """Draw one curve, the cumulative error distribution of all faces, as .png or .svg.
+
+    Raises InputError if no face was measured, and as `aadn.plots.plot_ced` does.
+    """
+    if len(report.nme) == 0:
+        raise InputError(f"no face was measured, so there is no curve to draw in {path}")
+    r = report.results
+    curve = {str(r["model"]["name"]): report.nme}
+    plot_ced(curve, path, r["threshold"], normaliser=r["normaliser"])
+
+
 def _curves(report: Report) -> dict[str, NDArray[np.float64]]:
     """NME of the faces found, of all of them and of each part; empty if none was found."""
     nme = report.measured.nme
@@ -107,15 +119,21 @@ def _curves(report: Report) -> dict[str, NDArray[np.float64]]:
 def _write_worst(report: Report, folder: Path, progress: bool | None) -> list[str]:
     """Write the pictures of the worst faces; their names, the worst first."""
     nme, threshold = report.measured.nme, report.results["visibility_threshold"]
-    order = np.argsort(np.where(np.isfinite(nme), -nme, np.inf), kind="stable")[:WORST]
-    chosen = [int(i) for i in order if np.isfinite(nme[i])]
+    order = np.argsort(np.where(np.isfinite(nme), -nme, np.inf), kind="stable")
+    of_scene: dict[object, int] = {}  # of a video only its worst frame: the next ones look alike
+    for i in order[np.isfinite(nme[order])].tolist():
+        of_scene.setdefault(report.samples[i].scene or i, i)
+    chosen = list(of_scene.values())[:WORST]
     tiles, names = [], []
     hide = progress if progress is None else not progress
     bar = tqdm(chosen, "drawing the worst faces", unit="face", disable=hide)
     for place, i in enumerate(bar, 1):
         sample, visibility = report.samples[i], report.measured.visibility[i]
         tile = face_picture(sample, report.predicted[i], visibility, threshold)
-        stem = re.sub(r"[^A-Za-z0-9.-]+", "_", sample.image.stem)[:60]
+        name = sample.image.stem
+        if sample.scene is not None:
+            name = f"{sample.scene.parent.name}_{name}"
+        stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
         names.append(f"{place:02d}_nme_{nme[i]:.2f}_{stem}.jpg")
         write_whole(folder / "worst" / names[-1], _jpeg(tile))
         tiles.append(_captioned(tile, f"{place}.  NME {nme[i]:.2f} %", stem))
@@ -252,7 +270,8 @@ def _markdown(r: Mapping[str, Any], title: str | None, worst: Sequence[str]) -> 
         sections += ["## Beside published figures\n", *_beside_published(r, benchmark)]
     sections += ["## All figures\n", *_all_figures(r)]
     if benchmark == "cofw" and r["hidden_recall_at_precision_80"] is not None:
-        sections += ["## Recall of hidden landmarks at a precision of 80 %\n", _recalls(r)]
+        sections.append("## Recall of hidden landmarks at a precision of 80 %\n")
+        sections += [*_caution(r), _recalls(r)]
     sections.append("## Cumulative error distribution\n")
     if worst:
         sections.append("![cumulative error distribution](ced.svg)\n")
@@ -287,24 +306,28 @@ _TEXTS = ("normaliser", "read in", "note")
 
 def _beside_published(r: Mapping[str, Any], benchmark: str) -> Iterable[str]:
     """The paper's table: published rows of the same normaliser and ours, then the other rows."""
+    yield from _caution(r)
+    rows = published(benchmark)
+    if rows:
+        same = [row for row in rows if row.measure == "NME" and _same_length(row, r)]
+        yield _published_table(r, same, _parts(rows))
+        others = [row for row in rows if row not in same]
+        if others:
+            yield "Of another normaliser or measure, **not comparable** with this report:\n"
+            yield _others_table(r, others, _parts(rows))
+    else:
+        yield "No published figures of this benchmark are known here.\n"
+    if benchmark in CAUTIONS:
+        yield "".join(f"- {caution}\n" for caution in CAUTIONS[benchmark])
+
+
+def _caution(r: Mapping[str, Any]) -> Iterable[str]:
     reasons = list(_not_comparable(r))
     if reasons:
         yield (
             "**The figures of this report are not comparable with the published: "
             f"{'; '.join(reasons)}.**\n"
         )
-    rows = published(benchmark)
-    if rows:
-        same = [row for row in rows if row.normaliser == r["normaliser"] and row.measure == "NME"]
-        yield _published_table(r, same, _parts(rows))
-        others = [row for row in rows if row not in same]
-        if others:
-            yield "Of another normaliser or measure, **not comparable** with this report:\n"
-            yield _others_table(others, _parts(rows))
-    else:
-        yield "No published figures of this benchmark are known here.\n"
-    if benchmark in CAUTIONS:
-        yield "".join(f"- {caution}\n" for caution in CAUTIONS[benchmark])
 
 
 def _published_table(r: Mapping[str, Any], rows: Sequence[Row], parts: Sequence[str]) -> str:
@@ -323,11 +346,21 @@ def _published_table(r: Mapping[str, Any], rows: Sequence[Row], parts: Sequence[
     return table([*header, *_TEXTS], lines, texts=_TEXTS)
 
 
-def _others_table(rows: Sequence[Row], parts: Sequence[str]) -> str:
+def _same_length(row: Row, r: Mapping[str, Any]) -> bool:
+    """Whether a row has our normaliser; the side of AFLW's square boxes is their width."""
+    return row.normaliser == ("side" if r["normaliser"] == "width" else r["normaliser"])
+
+
+def _others_table(r: Mapping[str, Any], rows: Sequence[Row], parts: Sequence[str]) -> str:
     lines = [
         [*_cells(row, parts), f"{row.measure} %", row.normaliser, row.source, row.note]
         for row in _descending(rows)
     ]
+    if any(row.measure == "AUC" for row in rows):
+        ours = {part["part"]: part for part in r["parts"]} | {"all": r}
+        auc = [number(ours[part]["auc"]) if part in ours else "–" for part in parts]
+        measure = f"AUC@{r['threshold']:g} %"
+        lines.append([_ours(r), *auc, measure, r["normaliser"], "measured here", ""])
     texts = ("measure", *_TEXTS)
     return table(["method", *map(_title, parts), *texts], lines, texts=texts)
 
@@ -339,8 +372,6 @@ def _ours(r: Mapping[str, Any]) -> str:
 def _not_comparable(r: Mapping[str, Any]) -> Iterable[str]:
     if r["benchmark"] is not None and r["benchmark"]["incomplete"]:
         yield "faces of the split are missing"
-    if r["benchmark"] is not None and r["benchmark"]["split"] != "test":
-        yield f"they are of the {r['benchmark']['split']} split, the published of the test split"
     if r["occlude"] != "none":
         yield "occluders were put on the faces"
     if r["missed"]:

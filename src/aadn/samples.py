@@ -51,7 +51,8 @@ def picture_of(sample: Sample) -> str:
     """Name of the picture, or the video's subject, that a face was taken from.
 
     AFW, HELEN and YouTube Faces number the faces or frames of one picture or subject by a suffix
-    `_1` … `_99`; LFPW's `image_0001` is no such number.
+    `_1` … `_99`; LFPW's `image_0001` is no such number. WFLW ends names so too, with a number that
+    is the picture's own: some of its pictures of one event stay together without need.
     """
     if sample.scene is not None:
         return str(sample.scene)

@@ -76,7 +76,7 @@ def load(config: TrainConfig) -> Data:
     size = config.model.input_size
     validated = cut_crops(validation, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
-    normalisers(scheme_of(config.model.landmarks), validated.points, _normaliser(config))
+    normalisers(scheme_of(config.model.landmarks), validated.points, normaliser(config))
     return Data(cut_crops(training, size, title="reading training faces"), validated)
 
 
@@ -251,7 +251,7 @@ def validate(
             if prediction.seen is not None:
                 mapped.append(_at(prediction.seen.float(), prediction.points.float()).cpu().numpy())
         points = np.concatenate(truth).astype(np.float64)
-        lengths = normalisers(scheme, points, _normaliser(config))
+        lengths = normalisers(scheme, points, normaliser(config))
         errors = image_nme(np.concatenate(predicted).astype(np.float64), points, lengths)
         result[name] = round(100 * float(np.mean(errors)), 4)
         labels = np.concatenate(seen).ravel()
@@ -271,7 +271,7 @@ def _at(maps: Tensor, points: Tensor) -> Tensor:
     return read[:, 0, :, 0]
 
 
-def _normaliser(config: TrainConfig) -> Normaliser:
+def normaliser(config: TrainConfig) -> Normaliser:
     """What validation divides errors by: eye corners, unless the release does not label them."""
     release = RELEASES[config.benchmark] if config.benchmark else None
     return "box" if release and release.normaliser in ("box", "width") else "inter-ocular"
@@ -499,11 +499,15 @@ def _same_run(config: TrainConfig, world: int, state: dict[str, Any], path: Path
 
 
 def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:
-    """Raise InputError unless the settings in a run's config.json or checkpoint are these."""
+    """Raise InputError unless the settings in a run's config.json or checkpoint are these.
+
+    Settings that there were not yet when it was written count as their defaults.
+    """
     now = _plain(config)
-    changed = [k for k in now if k not in _FREE and now[k] != earlier.get(k)]
+    earlier = _plain(TrainConfig(config.folders, config.out)) | earlier
+    changed = [k for k in now if k not in _FREE and now[k] != earlier[k]]
     if changed:
-        what = ", ".join(f"{k} was {earlier.get(k)}, is {now[k]}" for k in changed)
+        what = ", ".join(f"{k} was {earlier[k]}, is {now[k]}" for k in changed)
         raise InputError(f"{path} is of a run with other settings: {what}; repeat its settings")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aadn.datasets.folder import stays_below
 from aadn.datasets.mat import load_mat
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError
@@ -24,9 +25,13 @@ def read_aflw(folder: Path, split: Split) -> list[Sample]:
     """Samples of a split in the release's order (`ra`), without visibility.
 
     Raises AnnotationError, with the face's row from 1, for a file that is missing, broken or not
-    as released, and for pictures that are missing; MissingDependencyError without scipy.
+    as released; MissingDependencyError without scipy. Pictures may be missing.
     """
     file = folder / FILE
+    if not file.is_file():
+        raise AnnotationError(
+            f"{file}: expected AFLW's labels, got no such file; see {RELEASE.source}"
+        )
     loaded = load_mat(file, ["nameList", "bbox", "data", "mask_new", "ra"])
     names = _names(loaded["nameList"], file)
     count = len(names)
@@ -40,12 +45,6 @@ def read_aflw(folder: Path, split: Split) -> list[Sample]:
         points, box = _face(data[index], mask[index], boxes[index], where)
         parts = ("frontal",) if np.isfinite(points).all() else ()
         samples.append(Sample(_image(folder, names[index]), points, box, parts=parts))
-    missing = [sample.image for sample in samples if not sample.image.is_file()]
-    if missing:
-        raise AnnotationError(
-            f"{folder}: the pictures of {len(missing)} of {len(samples)} {split} faces are "
-            f"missing, the first is {missing[0]}; expected them there, in flickr or in data/flickr"
-        )
     return samples
 
 
@@ -74,7 +73,7 @@ def _face(
 
 def _image(folder: Path, name: str) -> Path:
     places = [folder / place / name for place in _FOLDERS]
-    return next((place for place in places if place.is_file()), places[-1])
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def _names(cells: NDArray[Any], file: Path) -> list[str]:
@@ -83,6 +82,11 @@ def _names(cells: NDArray[Any], file: Path) -> list[str]:
         text = np.ravel(cell)
         if len(text) != 1 or not isinstance(text[0], str):
             raise AnnotationError(f"{file}, row {row}: expected a picture's name in nameList")
+        if not stays_below(text[0]):
+            raise AnnotationError(
+                f"{file}, row {row}: expected a picture below the folder of pictures in nameList, "
+                f"got {text[0][:200]!r}"
+            )
         names.append(text[0])
     return names
 

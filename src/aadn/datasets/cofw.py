@@ -147,7 +147,7 @@ RELEASE = Release(
 COFW_train_color.mat  1345 faces: IsTr, phisTr, bboxesTr
 COFW_test_color.mat   507 faces: IsT, phisT, bboxesT""",
     source=SOURCE,
-    licence="as stated at its source",
+    licence="not stated here; see its source",
     normaliser="inter-pupil",
     threshold=10.0,
     converts="Pixels are counted from 0 instead of 1. The occluded flags become their opposite, "
@@ -184,12 +184,17 @@ def _clear_errors(file: Path) -> Iterator[None]:
 
 
 def _dataset(opened: Any, name: str, file: Path) -> Any:
-    if not isinstance(opened.get(name), _h5py().Dataset):
-        raise AnnotationError(
-            f"{file}: expected the variable {name}, the file has "
-            f"{', '.join(key for key in opened if not key.startswith('#')) or 'none'}"
-        )
-    return opened[name]
+    dataset = opened.get(name)
+    if isinstance(dataset, _h5py().Dataset):
+        return dataset
+    names = [key for key in opened if not key.startswith("#")]
+    if name not in names:
+        got = f"the file has {', '.join(names) or 'none'}"
+    elif dataset is None:
+        got = "got a link that leads nowhere"
+    else:
+        got = f"got an HDF5 {type(dataset).__name__.lower()}, not an array"
+    raise AnnotationError(f"{file}: expected the variable {name}, {got}; see {SOURCE}")
 
 
 def _cells(opened: Any, name: str, file: Path) -> NDArray[np.object_]:

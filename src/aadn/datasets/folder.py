@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -52,20 +52,29 @@ def read_folder(folder: Path, landmarks: int) -> list[Sample]:
 
     Mirrored copies (`x_mirror.pts`), which some distributions add to the release, are left out, and
     so are hidden files and pictures without a `.pts` file. No samples if there is no such folder.
-    Raises AnnotationError as `read_folders` does, but not for a folder without `.pts` files.
+    A `.pts` file without its picture gives a sample whose `image`, without a suffix, is not there.
+    Raises AnnotationError otherwise as `read_folders` does, but not for a folder without `.pts`
+    files.
     """
     labels = (p for p in folder.glob("*.pts") if not p.name.startswith("."))
-    return read_labels(sorted(p for p in labels if not p.stem.endswith("_mirror")), landmarks)
+    files = sorted(p for p in labels if not p.stem.endswith("_mirror"))
+    return read_labels(files, landmarks, need_pictures=False)
 
 
-def read_labels(files: Sequence[Path], landmarks: int | None = None) -> list[Sample]:
-    """Samples of some `.pts` files, in their order; see `read_folders`."""
+def read_labels(
+    files: Sequence[Path], landmarks: int | None = None, *, need_pictures: bool = True
+) -> list[Sample]:
+    """Samples of some `.pts` files, in their order; see `read_folders` and `read_folder`."""
     pictures: dict[Path, dict[str, list[Path]]] = {}
     samples = []
     for labels in files:
         if labels.parent not in pictures:
             pictures[labels.parent] = _pictures(labels.parent)
-        image = _picture_of(labels, pictures[labels.parent].get(labels.stem, []))
+        candidates = pictures[labels.parent].get(labels.stem, [])
+        if not candidates and not need_pictures:
+            image = labels.with_suffix("")
+        else:
+            image = _picture_of(labels, candidates)
         points = read_pts(labels)
         box = box_of_points(points)
         # One landmark (or two) has no extent to speak of; a face's landmarks have.
@@ -86,6 +95,20 @@ def read_labels(files: Sequence[Path], landmarks: int | None = None) -> list[Sam
                     + f", got {len(sample.points)}"
                 )
     return samples
+
+
+def has_picture(file: Path) -> bool:
+    """Whether a picture's file is there and not empty; it is not opened."""
+    try:
+        return file.is_file() and file.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def stays_below(name: str) -> bool:
+    """Whether a picture's name in a list of labels, on any system, leads to no folder above."""
+    path = PureWindowsPath(name)
+    return not path.anchor and ".." not in path.parts
 
 
 def check_points(sample: Sample, width: int, height: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aadn.datasets.folder import has_picture
 from aadn.errors import AnnotationError
 from aadn.metrics import Normaliser
 from aadn.samples import Sample
@@ -28,8 +29,9 @@ class Release:
         landmarks: L.
         counts: for each split the number of its faces, under "all", and of its named parts.
         read: folder and split to samples, in the release's order, each with its `parts`. It reads
-            what is there (the counts are compared afterwards) and raises AnnotationError for what
-            is broken, and MissingDependencyError where a file format needs an extra.
+            the labels that are there (the counts are compared afterwards, and whether `image` is
+            there where the sample has no `read`) and raises AnnotationError for what is broken,
+            and MissingDependencyError where a file format needs an extra.
         holds: the files that the folder must have, one in a line.
         source: where to get it.
         licence: in a few words.
@@ -57,37 +59,59 @@ class Release:
 def read_release(
     release: Release, folder: str | Path, split: Split, *, incomplete: bool = False
 ) -> list[Sample]:
-    """Samples of one split of a release.
+    """Samples of one split of a release. Their pictures are there, but have not been opened.
 
     Args:
         release: one of `aadn.datasets.RELEASES`.
         folder: where it lies, see `Release.holds`.
         split: "train" or "test".
-        incomplete: take what is there instead of raising where faces are missing.
+        incomplete: take what is there instead of raising where faces or pictures are missing.
 
     Raises:
         AnnotationError: for a folder that is missing, without any of the release's faces, broken,
-            or, unless `incomplete`, with other numbers of faces than were released.
+            or, unless `incomplete`, with other numbers of faces than were released, or without
+            pictures (an empty file is none) of some of them.
         MissingDependencyError: where a file format needs an extra that is not installed.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        kind = "a file" if folder.exists() else "nothing there"
-        raise AnnotationError(f"{folder}: expected the folder of {release.title}, got {kind}")
-    if split not in release.counts:
-        raise AnnotationError(f"{release.title} has no {split} split")
-    samples = release.read(folder, split)
+    samples, missing = _read(release, Path(folder), split)
     wrong = [
         f"{'all' if part == 'all' else repr(part)}: {found} of {wanted}"
         for part, (found, wanted) in tally(release, samples, split).items()
         if found != wanted
     ]
+    if missing:
+        wrong.append(_name_missing(missing))
     if not samples or (wrong and not incomplete):
+        other = "test" if split == "train" else "train"
+        holds = (h for h in release.holds.splitlines() if split in h or other not in h)
+        measure = "; `aadn evaluate --incomplete` measures what is there" if samples else ""
         raise AnnotationError(
             f"{folder}: the {split} {release.unit} of {release.title} are not complete "
-            f"({'; '.join(wrong)}). Expected\n{release.holds}"
+            f"({'; '.join(wrong)}). Get it from {release.source}{measure}. Expected\n"
+            + "\n".join(holds)
         )
     return samples
+
+
+def _read(release: Release, folder: Path, split: Split) -> tuple[list[Sample], list[Path]]:
+    """The samples whose pictures are there, and the pictures that are missing."""
+    if not folder.is_dir():
+        kind = "a file" if folder.exists() else "nothing there"
+        raise AnnotationError(f"{folder}: expected the folder of {release.title}, got {kind}")
+    if split not in release.counts:
+        raise AnnotationError(f"{release.title} has no {split} split")
+    there: list[Sample] = []
+    missing: list[Path] = []
+    for sample in release.read(folder, split):
+        if sample.read is not None or has_picture(sample.image):
+            there.append(sample)
+        else:
+            missing.append(sample.image)
+    return there, missing
+
+
+def _name_missing(pictures: list[Path]) -> str:
+    return f"the pictures of {len(pictures)} faces are missing or empty, the first is {pictures[0]}"
 
 
 def tally(release: Release, samples: list[Sample], split: Split) -> dict[str, tuple[int, int]]:
@@ -117,7 +141,7 @@ def describe(release: Release) -> str:
         f"  licence: {release.licence}\n"
         f"  measured: NME by {release.normaliser}, FR and AUC at {release.threshold:g} %\n"
         f"  read: {release.converts}\n"
-        f"  folder:{holds}\n"
+        f"  folder (pictures are counted, not opened):{holds}\n"
     )
 
 
@@ -126,10 +150,10 @@ def inspect(release: Release, folder: str | Path) -> tuple[str, bool]:
 
     Raises MissingDependencyError where a file format needs an extra that is not installed.
     """
-    lines, complete = [f"{release.title} in {folder}:"], True
+    lines, complete = [f"{release.title} in {folder} (pictures are counted, not opened):"], True
     for split in release.counts:
         try:
-            samples = read_release(release, folder, split, incomplete=True)
+            samples, missing = _read(release, Path(folder), split)
         except AnnotationError as error:
             lines.append(f"  {split}: {error}")
             complete = False
@@ -138,4 +162,7 @@ def inspect(release: Release, folder: str | Path) -> tuple[str, bool]:
             state = "complete" if found == wanted else "NOT COMPLETE"
             complete &= found == wanted
             lines.append(f"  {split}, {part}: {found:,} of {wanted:,} {release.unit}, {state}")
+        if missing:
+            lines.append(f"  {split}: {_name_missing(missing)}")
+            complete = False
     return "\n".join(lines) + "\n", complete

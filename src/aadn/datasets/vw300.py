@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from aadn.datasets.folder import has_picture
 from aadn.datasets.pts import read_pts
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError, ImageError
@@ -101,7 +102,8 @@ def read_300vw(folder: Path, split: Split) -> list[Sample]:
     `annot/`; or, unpacked as MMPose does, with its frames in `imgs/` instead. Frames that are
     known to be labelled wrongly are left out. Without visibility.
 
-    Raises AnnotationError for labels that are broken or of another number than the frames.
+    Raises AnnotationError for labels that are broken, and for a video that is not whole: its
+    frames and its labels are not of the same numbers, all from 1 on where it is vid.avi.
     """
     samples = []
     for part, videos in _VIDEOS[split].items():
@@ -210,8 +212,9 @@ def _check_frames(video: Path, labels: dict[int, Path]) -> None:
     except ImageError as error:
         raise AnnotationError(str(error)) from None
     frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    if frames != len(labels):
-        # The count in a file's header is an estimate for some of them; this one is not.
+    if frames != len(labels) or not _has_its_length(video):
+        # A header's count may be an estimate, and stays as it was in a file that is cut off.
+        # Decoding each frame of a release takes minutes, so it is for such files only.
         frames = 0
         while capture.grab():
             frames += 1
@@ -229,13 +232,36 @@ def _check_frames(video: Path, labels: dict[int, Path]) -> None:
         )
 
 
+def _has_its_length(video: Path) -> bool:
+    """Whether the RIFF chunks of an .avi file, by the lengths they state, end where it ends."""
+    length, place = video.stat().st_size, 0
+    with video.open("rb") as file:
+        while place < length:
+            file.seek(place)
+            head = file.read(8)
+            if head[:4] != b"RIFF":
+                return False
+            place += 8 + int.from_bytes(head[4:], "little")
+            place += place % 2
+    return place == length
+
+
 def _check_images(folder: Path, labels: dict[int, Path]) -> None:
-    images = [_image(folder, number) for number in labels]
-    missing = [image for image in images if not image.is_file()]
-    if missing:
+    """Raise AnnotationError unless each picture has labels and each label file its picture.
+
+    Their numbers may have gaps: MMPose's own example has two frames of a video.
+    """
+    pictures = {path.stem for path in folder.glob("[0-9]*.*") if has_picture(path)}
+    stems = {path.stem for path in labels.values()}
+    if missing := sorted(stems - pictures):
         raise AnnotationError(
-            f"{folder}: {len(missing)} of {len(images)} frames with labels are missing, the first "
-            f"is {missing[0].stem}.jpg or .png"
+            f"{folder}: {len(missing)} of {len(stems)} frames with labels are missing or empty, "
+            f"the first is {missing[0]}.jpg or .png"
+        )
+    if missing := sorted(pictures - stems):
+        raise AnnotationError(
+            f"{folder}: {len(missing)} of {len(pictures)} frames have no labels in annot, the "
+            f"first is {missing[0]}; get 300VW again"
         )
 
 

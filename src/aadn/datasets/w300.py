@@ -27,7 +27,7 @@ _FOLDERS: dict[Split, dict[str, tuple[str, ...]]] = {
 def read_300w(folder: Path, split: Split) -> list[Sample]:
     """Samples of the folders of a split that are there, sorted by path, without visibility.
 
-    Raises AnnotationError for a broken `.pts` file, or one without its picture.
+    Raises AnnotationError for a broken `.pts` file. Pictures may be missing.
     """
     return [
         replace(sample, parts=parts)

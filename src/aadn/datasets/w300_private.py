@@ -16,7 +16,7 @@ def read_300w_private(folder: Path, split: Split) -> list[Sample]:
     """Samples of `01_Indoor` and `02_Outdoor`, here or in `300W/`, sorted by path.
 
     They have no visibility. The release is a test set as a whole. Raises AnnotationError for a
-    broken `.pts` file, or one without its picture.
+    broken `.pts` file. Pictures may be missing.
     """
     if not any((folder / name).is_dir() for name in _PARTS):
         folder = folder / "300W"

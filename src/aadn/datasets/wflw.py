@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from aadn.datasets.folder import stays_below
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError
 from aadn.geometry import box_of_points
@@ -24,8 +25,8 @@ def read_wflw(folder: Path, split: Split) -> list[Sample]:
     The folder holds WFLW_annotations/ and WFLW_images/, or a folder WFLW/ with both, or it is
     WFLW_annotations/ itself with the pictures beside it.
 
-    Raises AnnotationError, with the line, for a list that is missing or broken, and for pictures
-    that are missing.
+    Raises AnnotationError, with the line, for a list that is missing or broken. Pictures may be
+    missing.
     """
     above = _annotations(folder)
     path = above / _LISTS / f"list_98pt_rect_attr_{split}.txt"
@@ -34,20 +35,14 @@ def read_wflw(folder: Path, split: Split) -> list[Sample]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AnnotationError(
-            f"{path}: expected the list of WFLW's {split} faces, it cannot be read ({error})"
+            f"{path}: expected the list of WFLW's {split} faces, it cannot be read ({error}); "
+            f"get it from {RELEASE.source}"
         ) from None
-    samples = [
+    return [
         _sample(line, images, f"{path}, line {number}")
         for number, line in enumerate(text.splitlines(), 1)
         if line.strip()
     ]
-    missing = [sample.image for sample in samples if not sample.image.is_file()]
-    if missing:
-        raise AnnotationError(
-            f"{path}: the pictures of {len(missing)} of {len(samples)} faces are missing, the "
-            f"first is {missing[0]}; unpack WFLW_images there"
-        )
-    return samples
 
 
 def _annotations(folder: Path) -> Path:
@@ -57,7 +52,7 @@ def _annotations(folder: Path) -> Path:
             return place
     raise AnnotationError(
         f"{folder}: expected {Path('WFLW_annotations') / _LISTS} in it, found no such folder; "
-        "unpack WFLW_annotations there"
+        f"unpack WFLW_annotations there, from {RELEASE.source}"
     )
 
 
@@ -67,6 +62,10 @@ def _sample(line: str, images: Path, where: str) -> Sample:
         raise AnnotationError(
             f"{where}: expected {_COLUMNS} columns (196 coordinates, 4 of the box, 6 attributes, "
             f"the picture's name), got {len(words)}"
+        )
+    if not stays_below(words[-1]):
+        raise AnnotationError(
+            f"{where}: expected a picture below WFLW_images, got {words[-1][:200]!r}"
         )
     numbers = _numbers(words[:-1], where)
     points = numbers[:_COORDINATES].reshape(-1, 2)
