@@ -174,6 +174,41 @@ def test_a_wrong_count_in_the_header_is_checked(
     assert len(read_300vw(tmp_path, "train")) == 3
 
 
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.8])
+def test_a_video_that_is_cut_off(tmp_path: Path, part: float) -> None:
+    path = video(tmp_path, "001", 12)
+    whole = path.read_bytes()
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    first = whole.index(b"movi")  # what comes before are headers
+    path.write_bytes(whole[: first + int(part * (len(whole) - first))])
+    message = r"vid\.avi: the video has [1-9]\d? frames, but 12 \.pts files in annot"
+    with pytest.raises(AnnotationError, match=message):
+        read_300vw(tmp_path, "train")
+
+
+def test_videos_of_their_stated_length_are_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = video(tmp_path, "001")
+    with path.open("ab") as file:
+        file.write(b"RIFF\x05\x00\x00\x00AVIX\x00\x00")  # a second part, as of long videos
+    real = cv2.VideoCapture
+
+    class Header:
+        def __init__(self, name: str) -> None:
+            capture = real(name)
+            self.isOpened, self.get, self.release = capture.isOpened, capture.get, capture.release
+
+    monkeypatch.setattr(cv2, "VideoCapture", Header)
+    assert len(read_300vw(tmp_path, "train")) == 3
+
+
+def test_a_video_with_more_at_its_end_is_counted(tmp_path: Path) -> None:
+    with video(tmp_path, "001").open("ab") as file:
+        file.write(b"\0" * 100)
+    assert len(read_300vw(tmp_path, "train")) == 3
+
+
 @pytest.mark.parametrize("labels", [2, 4])
 def test_another_number_of_labels_than_frames(tmp_path: Path, labels: int) -> None:
     write_video(tmp_path / "001" / "vid.avi", 3)
@@ -237,10 +272,27 @@ def test_unpacked_frames(tmp_path: Path) -> None:
         cv2.imwrite(str(images / name), np.zeros((4, 6, 3), np.uint8))
     with pytest.raises(AnnotationError, match=r"1 of 3 frames .* first is 000003\.jpg or \.png"):
         read_300vw(tmp_path, "train")
+    (images / "000003.jpg").write_bytes(b"")
+    with pytest.raises(AnnotationError, match=r"1 of 3 frames .* missing or empty, the first"):
+        read_300vw(tmp_path, "train")
     (tmp_path / "001" / "annot" / "000003.pts").unlink()
+    (images / "000003.jpg").unlink()
     samples = read_300vw(tmp_path, "train")
     assert [s.image.name for s in samples] == ["000001.jpg", "000002.png"]
     assert samples[1].picture().shape == (4, 6, 3)
+
+
+def test_unpacked_frames_and_labels_must_agree(tmp_path: Path) -> None:
+    write_labels(tmp_path / "001", range(4, 6))
+    images = tmp_path / "001" / "imgs"
+    images.mkdir()
+    for number in range(1, 9):
+        cv2.imwrite(str(images / f"{number:06d}.jpg"), np.zeros((4, 6, 3), np.uint8))
+    with pytest.raises(AnnotationError, match=r"6 of 8 frames have no labels .* first is 000001;"):
+        read_300vw(tmp_path, "train")
+    for number in (1, 2, 3, 6, 7, 8):
+        (images / f"{number:06d}.jpg").unlink()
+    assert [s.image.stem for s in read_300vw(tmp_path, "train")] == ["000004", "000005"]
 
 
 def test_genuine_frames(shared_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 
 from aadn.datasets import w300, w300_private
 from aadn.datasets.pts import write_pts
-from aadn.datasets.release import read_release, tally
+from aadn.datasets.release import describe, inspect, read_release, tally
 from aadn.errors import AnnotationError
 
 FACE = np.random.default_rng(0).uniform(5, 90, (68, 2)).round(3)
@@ -18,7 +19,7 @@ FACE = np.random.default_rng(0).uniform(5, 90, (68, 2)).round(3)
 
 def face(folder: Path, name: str, shift: float = 0.0, picture: str = ".jpg") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / (name + picture)).write_bytes(b"")
+    (folder / (name + picture)).write_bytes(b"not opened")
     write_pts(folder / f"{name}.pts", FACE + shift)
 
 
@@ -89,9 +90,53 @@ def test_broken_files_are_not_forgiven(w300_folder: Path) -> None:
     write_pts(w300_folder / "afw" / "134212_1.pts", FACE[:49])
     with pytest.raises(AnnotationError, match=r"134212_1\.pts: expected 68 landmarks, got 49"):
         read_release(w300.RELEASE, w300_folder, "train", incomplete=True)
-    (w300_folder / "helen" / "testset" / "c_1.jpg").unlink()
-    with pytest.raises(AnnotationError, match=r"c_1\.pts: expected one picture"):
+    (w300_folder / "helen" / "testset" / "c_1.png").write_bytes(b"not opened")
+    with pytest.raises(AnnotationError, match=r"c_1\.pts: .* found c_1\.jpg and c_1\.png"):
         read_release(w300.RELEASE, w300_folder, "test", incomplete=True)
+
+
+def test_missing_and_empty_pictures_are_counted(w300_folder: Path) -> None:
+    counts = {"all": 3, "common": 2, "challenging": 1, "helen": 1, "lfpw": 1}
+    release = replace(w300.RELEASE, counts={"test": counts})
+    assert len(read_release(release, w300_folder, "test")) == 3
+    (w300_folder / "helen" / "testset" / "c_1.jpg").unlink()
+    (w300_folder / "ibug" / "image_092 _01.jpg").write_bytes(b"")
+    with pytest.raises(AnnotationError) as caught:
+        read_release(release, w300_folder, "test")
+    first = w300_folder / "helen" / "testset" / "c_1"
+    names_first = f"the pictures of 2 faces are missing or empty, the first is {first}"
+    for words in ("all: 1 of 3", "'challenging': 0 of 1", names_first, "--incomplete",
+                  release.source):  # fmt: skip
+        assert words in str(caught.value)
+    (sample,) = read_release(release, w300_folder, "test", incomplete=True)
+    assert sample.image.name == "image_0001.png"
+    (w300_folder / "lfpw" / "testset" / "image_0001.png").unlink()
+    with pytest.raises(AnnotationError, match="pictures of 3 faces") as caught:
+        read_release(release, w300_folder, "test", incomplete=True)
+    assert "--incomplete" not in str(caught.value)
+
+
+def test_a_picture_too_few_is_seen_where_the_counts_are_right(w300_folder: Path) -> None:
+    write_pts(w300_folder / "ibug" / "lonely.pts", FACE)
+    release = replace(w300.RELEASE, counts={"test": {"all": 3}})
+    with pytest.raises(AnnotationError, match=r"complete \(the pictures of 1 faces are .*lonely"):
+        read_release(release, w300_folder, "test")
+    text, complete = inspect(release, w300_folder)
+    assert not complete
+    assert "test, all: 3 of 3 faces, complete\n  test: the pictures of 1 faces are" in text
+
+
+def test_only_the_lines_of_the_split_are_expected(w300_folder: Path) -> None:
+    with pytest.raises(AnnotationError) as caught:
+        read_release(w300.RELEASE, w300_folder, "train")
+    assert "lfpw/trainset" in str(caught.value)
+    assert "lfpw/testset" not in str(caught.value)
+    assert "--incomplete" not in str(caught.value)  # which is not for training
+
+
+def test_people_are_told_that_pictures_are_not_opened(w300_folder: Path) -> None:
+    assert "counted, not opened" in describe(w300.RELEASE)
+    assert "counted, not opened" in inspect(w300.RELEASE, w300_folder)[0]
 
 
 @pytest.mark.parametrize("inner", ["", "300W"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ def info(count: int) -> dict[str, Any]:
 def write_aflw(folder: Path, variables: dict[str, Any], place: str = "data/flickr") -> Path:
     file = folder / aflw.FILE
     pytest.importorskip("scipy.io").savemat(file, variables)
-    for (name,) in variables["nameList"]:
-        if isinstance(name, str) and name:
+    for name in {name for (name,) in variables["nameList"] if isinstance(name, str) and name}:
+        if not name.startswith(("/", "..")):
             (folder / place / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / place / name).write_bytes(b"")
+            (folder / place / name).write_bytes(b"not opened")
     return file
 
 
@@ -86,9 +87,11 @@ def test_aflw_missing_pictures_are_counted(tmp_path: Path) -> None:
     write_aflw(tmp_path, info(3))
     for name in ("2/image00001.jpg", "3/image00002.jpg"):
         (tmp_path / "data" / "flickr" / name).unlink()
-    message = r"pictures of 2 of 3 train faces are missing, the first is .*image00001\.jpg"
+    message = r"pictures of 2 faces are missing or empty, the first is .*flickr.2.image00001\.jpg"
     with pytest.raises(AnnotationError, match=message):
-        read_aflw(tmp_path, "train")
+        read_release(aflw.RELEASE, tmp_path, "train")
+    (sample,) = read_release(aflw.RELEASE, tmp_path, "train", incomplete=True)
+    assert sample.image.name == "image00000.jpg"
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,8 @@ def test_aflw_missing_pictures_are_counted(tmp_path: Path) -> None:
         ("bbox", (0, 3), 41.0, "row 1: expected a box .*, got 1, 21, 41, 41"),
         ("bbox", (0, 0), -np.inf, "row 1: expected a box .*, got -inf, 21"),
         ("nameList", (2, 0), "", "row 3: expected a picture's name in nameList"),
+        ("nameList", (2, 0), "/no/a.jpg", "row 3: expected a picture below .*/no/a.jpg"),
+        ("nameList", (2, 0), "../a.jpg", r"row 3: expected a picture below .*\.\./a.jpg"),
         ("nameList", (2, 0), 7.0, "row 3: expected a picture's name in nameList"),
         ("ra", (0, 0), 3, "expected each of 1 to 3 once in ra"),
         ("ra", (0, 0), 0, "expected each of 1 to 3 once in ra"),
@@ -115,6 +120,47 @@ def test_aflw_broken_values_name_their_row(
     with pytest.raises(AnnotationError, match=message) as caught:
         read_aflw(tmp_path, "train")
     assert str(caught.value).startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("bbox", [0, 0, 0, 0], "row 2: expected a box .*, got 0, 0, 0, 0"),
+        ("mask_new", [0] * 19, "row 2: expected a labelled landmark in mask_new, got none"),
+        ("data", [np.nan, *range(1, 38)], "row 2: expected finite coordinates in data"),
+    ],
+)
+def test_aflw_only_the_faces_of_the_split_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: Any, message: str
+) -> None:
+    monkeypatch.setattr(aflw, "_TRAIN", 2)
+    variables = info(4) | {"ra": np.array([[3, 1, 4, 2]], np.uint16)}
+    variables["data"] = variables["data"].astype(float)
+    variables[variable][1] = value
+    file = write_aflw(tmp_path, variables)
+    assert len(read_aflw(tmp_path, "train")) == 2
+    with pytest.raises(AnnotationError, match=message) as caught:
+        read_aflw(tmp_path, "test")
+    assert str(caught.value).startswith(str(file))
+
+
+def test_aflw_missing_pictures_are_those_of_the_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aflw, "_TRAIN", 2)
+    variables = info(4) | {"ra": np.array([[3, 1, 4, 2]], np.uint16)}
+    variables["mask_new"][3, 5] = 0
+    write_aflw(tmp_path, variables)
+    (tmp_path / "data" / "flickr" / "2" / "image00001.jpg").write_bytes(b"")
+    counts = {"train": {"all": 2}, "test": {"all": 2, "frontal": 1}}
+    release = replace(aflw.RELEASE, counts=counts)  # type: ignore[arg-type]
+    assert len(read_release(release, tmp_path, "train")) == 2
+    message = r"all: 1 of 2; 'frontal': 0 of 1; the pictures of 1 faces .*image00001\.jpg"
+    with pytest.raises(AnnotationError, match=message):
+        read_release(release, tmp_path, "test")
+    (sample,) = read_release(release, tmp_path, "test", incomplete=True)
+    assert sample.image.name == "image00003.jpg"
+    assert np.flatnonzero(np.isnan(sample.points).any(axis=1)).tolist() == [5]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +181,7 @@ def test_aflw_broken_variables(tmp_path: Path, variable: str, value: Any, messag
 
 
 def test_aflw_missing_file_and_variable(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=r"AFLWinfo_release\.mat"):
+    with pytest.raises(AnnotationError, match=r"release\.mat: .* no such file; see http"):
         read_aflw(tmp_path, "test")
     variables = info(2)
     del variables["ra"]
@@ -192,7 +238,7 @@ def write_face(folder: Path, name: str, rows: dict[int, str] | None = None) -> P
 
 def picture(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"")
+    path.write_bytes(b"not opened")
     return path
 
 
@@ -243,9 +289,11 @@ def test_merl_rav_missing_pictures_are_counted(tmp_path: Path) -> None:
     for name in ("image1", "image2_1", "image3"):
         write_face(labels, name)
     picture(tmp_path / "aflw" / "flickr" / "0" / "image1.jpg")
-    message = r"pictures of 2 of 3 train faces .* first is .*image2_1\.jpg; .*AFLW's image2\.jpg"
+    message = r"(?s)pictures of 2 faces .* first is .*image2_1\.jpg.*aflw/flickr/\{0,2,3\}"
     with pytest.raises(AnnotationError, match=message):
-        read_merl_rav(tmp_path, "train")
+        read_release(merl_rav.RELEASE, tmp_path, "train")
+    (sample,) = read_release(merl_rav.RELEASE, tmp_path, "train", incomplete=True)
+    assert sample.image.name == "image1.jpg"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_cofw_train_parts_and_counts(tmp_path: Path) -> None:
 
 def test_cofw_incomplete(tmp_path: Path) -> None:
     save_cofw(tmp_path)
-    with pytest.raises(AnnotationError, match=r"all: 3 of 507.*\nCOFW_train_color\.mat"):
+    with pytest.raises(AnnotationError, match=r"all: 3 of 507.*\nCOFW_test_color\.mat"):
         read_release(cofw.RELEASE, tmp_path, "test")
     with pytest.raises(AnnotationError, match=r"COFW_train_color\.mat: .*no such file; see http"):
         read_release(cofw.RELEASE, tmp_path, "train")
@@ -212,6 +212,37 @@ def test_cofw_without_a_variable(tmp_path: Path, name: str) -> None:
         del out[name]
     others = ", ".join(sorted({"IsT", "phisT", "bboxesT"} - {name}))
     with pytest.raises(AnnotationError, match=f"the variable {name}, the file has {others}"):
+        read(tmp_path)
+
+
+def a_group(out: Any) -> None:
+    out.create_group("IsT")
+
+
+def a_soft_link(out: Any) -> None:
+    out["IsT"] = h5py.SoftLink("/nowhere")
+
+
+def an_external_link(out: Any) -> None:
+    out["IsT"] = h5py.ExternalLink("nowhere.mat", "/IsT")
+
+
+@pytest.mark.parametrize(
+    ("put", "got"),
+    [
+        (a_group, "got an HDF5 group, not an array; see http"),
+        (a_soft_link, "got a link that leads nowhere; see http"),
+        (an_external_link, "got a link that leads nowhere; see http"),
+    ],
+)
+def test_cofw_variables_of_another_kind(
+    tmp_path: Path, put: Callable[[Any], None], got: str
+) -> None:
+    file = save_cofw(tmp_path)
+    with h5py.File(file, "r+") as out:
+        del out["IsT"]
+        put(out)
+    with pytest.raises(AnnotationError, match=f"expected the variable IsT, {got}"):
         read(tmp_path)
 
 

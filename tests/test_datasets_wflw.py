@@ -32,7 +32,7 @@ def write(root: Path, split: str, rows: list[str], end: str = "\n") -> Path:
     for name in NAMES:
         image = root / "WFLW_images" / name
         image.parent.mkdir(parents=True, exist_ok=True)
-        image.write_bytes(b"")
+        image.write_bytes(b"not opened")
     path /= f"list_98pt_rect_attr_{split}.txt"
     path.write_bytes("".join(r + end for r in rows).encode())
     return path
@@ -73,6 +73,10 @@ def test_each_layout(tmp_path: Path, given: str) -> None:
         (row().split(" ", 1)[1], "expected 207 columns .*, got 206"),
         (row("a name.jpg"), "expected 207 columns .*, got 208"),
         (row(c7="seven"), "expected numbers before the picture's name .*seven"),
+        (row("/no/a.jpg"), "expected a picture below WFLW_images, got '/no/a.jpg'"),
+        (row("a/../../b.jpg"), r"expected a picture below WFLW_images, got 'a/\.\./\.\./b.jpg'"),
+        (row("a\\..\\b.jpg"), "expected a picture below WFLW_images"),
+        (row("C:/a.jpg"), "expected a picture below WFLW_images, got 'C:/a.jpg'"),
         (row(c8="nan"), "expected finite numbers, got 'nan' in column 8"),
         (row(c200="inf"), "expected finite numbers, got 'inf' in column 200"),
         (row(c199="10"), "expected a box .* got 10 20 10 220"),
@@ -91,15 +95,16 @@ def test_broken_rows_name_their_line(tmp_path: Path, line: str, message: str) ->
 
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "test", [row(), row("no/a.jpg"), row("no/b.jpg")])
-    with pytest.raises(AnnotationError, match=r"pictures of 2 of 3 .* first is .*a\.jpg"):
-        read_wflw(tmp_path, "test")
+    with pytest.raises(AnnotationError, match=r"pictures of 2 faces .* first is .*a\.jpg"):
+        read_release(RELEASE, tmp_path, "test")
+    assert len(read_release(RELEASE, tmp_path, "test", incomplete=True)) == 1
 
 
 def test_missing_lists(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"list_98pt_rect_attr_train_test in it, found no"):
         read_wflw(tmp_path, "test")
     path = write(tmp_path, "test", [row()])
-    with pytest.raises(AnnotationError, match=r"attr_train\.txt: expected the list .* cannot be"):
+    with pytest.raises(AnnotationError, match=r"attr_train\.txt: .* cannot be .* get it from http"):
         read_wflw(tmp_path, "train")
     path.write_bytes(b"\xff\xfe1 2 3")
     with pytest.raises(AnnotationError, match=r"attr_test\.txt: expected the list .* cannot be"):

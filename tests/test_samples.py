@@ -31,6 +31,7 @@ def sample(path: Path) -> Sample:
         ("afw/12345_1", "helen/12345_1", False),
         ("lfpw/image_0001", "lfpw/image_0002", False),
         ("helen/100032540_1", "helen/100032540_1", True),
+        ("wflw/37_Soccer_soccer_ball_37_45", "wflw/37_Soccer_soccer_ball_37_46", True),
     ],
 )
 def test_which_faces_are_of_one_picture(one: str, other: str, same: bool) -> None:

@@ -84,10 +84,12 @@ def read_release(
     if not samples or (wrong and not incomplete):
         other = "test" if split == "train" else "train"
         holds = (h for h in release.holds.splitlines() if split in h or other not in h)
-        measure = "; `aadn evaluate --incomplete` measures what is there" if samples else ""
+        measure = "; `aadn evaluate --incomplete` measures what is there"
         raise AnnotationError(
             f"{folder}: the {split} {release.unit} of {release.title} are not complete "
-            f"({'; '.join(wrong)}). Get it from {release.source}{measure}. Expected\n"
+            f"({'; '.join(wrong)}). Get it from {release.source}"
+            + (measure if samples and split == "test" else "")
+            + ". Expected\n"
             + "\n".join(holds)
         )
     return samples

@@ -251,7 +251,8 @@ def _check_images(folder: Path, labels: dict[int, Path]) -> None:
 
     Their numbers may have gaps: MMPose's own example has two frames of a video.
     """
-    pictures = {path.stem for path in folder.glob("[0-9]*.*") if has_picture(path)}
+    files = [*folder.glob("[0-9]*.jpg"), *folder.glob("[0-9]*.png")]
+    pictures = {path.stem for path in files if has_picture(path)}
     stems = {path.stem for path in labels.values()}
     if missing := sorted(stems - pictures):
         raise AnnotationError(
@@ -267,7 +268,7 @@ def _check_images(folder: Path, labels: dict[int, Path]) -> None:
 
 def _image(folder: Path, number: int) -> Path:
     image = folder / f"{number:06d}.jpg"
-    return image if image.is_file() else image.with_suffix(".png")
+    return image if has_picture(image) else image.with_suffix(".png")
 
 
 def _broken(video: str) -> set[int]:
