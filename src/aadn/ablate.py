@@ -220,8 +220,8 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         + "\n## Does the paper's ordering show?\n\n"
         "Difference of the NME, the first less the second, with the same seed: mean over seeds, "
         "and in how many of them the first is better. Negative: as the paper says. A difference "
-        "counts as settled when at least two seeds agree on it and none disagrees; by chance alone "
-        "that happens to one pair in 2 with two seeds, to one in 4 with three.\n\n"
+        "counts as settled when at least two seeds agree on it, none disagrees, and its mean is "
+        "larger than either variant's standard deviation over seeds.\n\n"
         + table(["the paper's claim", "NME clean", "NME occluded"], claims)
     )
 
@@ -254,10 +254,10 @@ def _difference(runs: Sequence[Run], better: str, worse: str, key: str) -> str:
     if len(gaps) == 0:
         return "–"
     verdict = "not settled"
-    if len(gaps) > 1 and (gaps < 0).all():
-        verdict = "**shown**"
-    elif len(gaps) > 1 and (gaps > 0).all():
-        verdict = "**reversed**"
+    if len(gaps) > 1:
+        spread = max(np.std(list(values.values()), ddof=1) for values in (first, second))
+        if abs(gaps.mean()) > spread and len(set(np.sign(gaps))) == 1:
+            verdict = "**shown**" if gaps[0] < 0 else "**reversed**"
     return f"{gaps.mean():+.3f}, {(gaps < 0).sum()} of {len(gaps)}: {verdict}"
 
 
