@@ -33,8 +33,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AADN, r = 64": {"name": "aadn", "reduction": 64},
     "AADN, spatial → channel": {"name": "aadn", "order": "spatial-channel"},
     "AADN, parallel": {"name": "aadn", "order": "parallel"},
+    "heatmap (ours)": {"name": "heatmap"},
 }
-"""What is compared; "AADN" is the paper's: r = 8, channel → spatial."""
+"""What is compared; "AADN" is the paper's: r = 8, channel → spatial. Our own network, to stand
+beside them, has another trunk, which always starts from random weights."""
 
 CLAIMS = [
     ("AADN", "ODN"),
@@ -108,6 +110,7 @@ def finished_runs(config: AblateConfig) -> list[Run]:
 
 def _configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig:
     model = ModelConfig(size=config.size, landmarks=config.landmarks, **VARIANTS[variant])
+    trunk = None if model.name == "heatmap" else config.trunk
     out = config.out / "runs" / _slug(variant) / f"seed-{seed}"
     return TrainConfig(
         folders=config.folders,
@@ -122,7 +125,7 @@ def _configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig
         learning_rate=config.learning_rate,
         warmup=config.warmup,
         occluders=config.occluders,
-        trunk=config.trunk,
+        trunk=trunk,
         resume=(out / LAST).exists(),
         seed=seed,
         workers=config.workers,
@@ -207,7 +210,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         + f" for validation. {config.size}-pixel crops, {config.epochs} epochs, batches of "
         f"{config.batch}, AdamW with a cosine from {config.learning_rate:g}, synthetic occluders; "
         + (
-            f"every trunk starts from the same weights (`{Path(config.trunk).name}`). "
+            f"every ResNet-18 trunk starts from the same weights (`{Path(config.trunk).name}`). "
             if config.trunk
             else "random weights. "
         )
