@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from aadn.augment import normalise
 from aadn.checkpoint import load_model
-from aadn.datasets.folder import check_points
+from aadn.datasets.folder import check_points, face_box
 from aadn.datasets.pts import read_pts
 from aadn.detect import Detector, default_detector
-from aadn.errors import AnnotationError, InputError
-from aadn.geometry import CROP_FACTOR, FloatArray, box_of_points, crop_matrix, warp
+from aadn.errors import InputError
+from aadn.geometry import CROP_FACTOR, FloatArray, crop_matrix, warp
 from aadn.images import load_image
 from aadn.landmarker import Landmarker
 from aadn.models.build import Network
@@ -149,12 +149,7 @@ def _face(
     labels = path.with_suffix(".pts")
     if labels.exists():
         points = read_pts(labels)
-        box = box_of_points(points)
-        if not (box[2:] > box[:2]).all():
-            raise AnnotationError(
-                f"{labels}: all {len(points)} landmarks lie in one place or on one line; "
-                "expected a face's landmarks"
-            )
+        box = face_box(points, labels)
         check_points(Sample(path, points, box), image.shape[1], image.shape[0])
         return box, points
     boxes, scores = (detector or default_detector())(image)

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.datasets.folder import check_points
+from aadn.datasets.folder import check_points, face_box
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError, ImageError, MissingDependencyError
-from aadn.geometry import box_of_points
 from aadn.samples import Sample
 
 FILES: dict[Split, str] = {"train": "COFW_train_color.mat", "test": "COFW_test_color.mat"}
@@ -122,12 +121,7 @@ def read_cofw(folder: Path, split: Split) -> list[Sample]:
                 f"{picture.name}: expected a box x, y, width, height with an extent in {boxes}, "
                 f"got width {sizes[index, 0]:g} and height {sizes[index, 1]:g}"
             )
-        box = box_of_points(points)
-        if not (box[2:] > box[:2]).all():
-            raise AnnotationError(
-                f"{picture.name}: all 29 landmarks lie in one place or on one line; "
-                "expected a face's landmarks"
-            )
+        box = face_box(points, picture.name)
         parts: tuple[str, ...] = ()
         if split == "train":
             parts = ("lfpw",) if index < _FROM_LFPW else ("cofw",)

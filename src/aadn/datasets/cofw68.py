@@ -9,11 +9,10 @@ import numpy as np
 
 from aadn.datasets.cofw import FILES, cell_pictures
 from aadn.datasets.cofw import SOURCE as COFW_SOURCE
-from aadn.datasets.folder import check_points
+from aadn.datasets.folder import check_points, face_box
 from aadn.datasets.mat import load_mat
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError
-from aadn.geometry import box_of_points
 from aadn.samples import Sample
 
 _LABELS = re.compile(r"(\d+)_points\.mat")
@@ -57,12 +56,7 @@ def read_cofw68(folder: Path, split: Split) -> list[Sample]:
                 f"{path}: expected finite numbers in Points and 0 or 1 in Occ, got others"
             )
         points = points.astype(np.float64) - 1.0
-        box = box_of_points(points)
-        if not (box[2:] > box[:2]).all():
-            raise AnnotationError(
-                f"{path}: all 68 landmarks lie in one place or on one line; "
-                "expected a face's landmarks"
-            )
+        box = face_box(points, path)
         sample = Sample(picture.name, points, box, occluded == 0, read=picture)
         check_points(sample, width, height)
         samples.append(sample)

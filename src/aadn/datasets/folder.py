@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aadn.datasets.pts import read_pts
 from aadn.errors import AnnotationError
@@ -76,13 +77,7 @@ def read_labels(
         else:
             image = _picture_of(labels, candidates)
         points = read_pts(labels)
-        box = box_of_points(points)
-        # One landmark (or two) has no extent to speak of; a face's landmarks have.
-        if not (box[2:] > box[:2]).all():
-            raise AnnotationError(
-                f"{labels}: all {len(points)} landmarks lie in one place or on one line; "
-                "expected a face's landmarks"
-            )
+        box = face_box(points, labels)
         samples.append(Sample(image, points, box))
     counts = Counter(len(sample.points) for sample in samples)
     if counts:
@@ -109,6 +104,20 @@ def stays_below(name: str) -> bool:
     """Whether a picture's name in a list of labels, on any system, leads to no folder above."""
     path = PureWindowsPath(name)
     return not path.anchor and ".." not in path.parts
+
+
+def face_box(points: NDArray[np.floating], where: object) -> NDArray[np.float64]:
+    """The tight box (4,) of a face's landmarks (L, 2); AnnotationError if it has no extent.
+
+    One landmark, or several on one line, are no face's. `where` they stand goes into the message.
+    """
+    box = box_of_points(points)
+    if not (box[2:] > box[:2]).all():
+        raise AnnotationError(
+            f"{where}: all {len(points)} landmarks lie in one place or on one line; "
+            "expected a face's landmarks"
+        )
+    return box
 
 
 def check_points(sample: Sample, width: int, height: int) -> None:

@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.datasets.folder import has_picture
+from aadn.datasets.folder import face_box, has_picture
 from aadn.datasets.pts import read_pts
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError, ImageError
-from aadn.geometry import box_of_points
 from aadn.images import quiet_opencv
 from aadn.samples import Sample
 
@@ -180,12 +179,7 @@ def _samples(folder: Path, parts: tuple[str, ...]) -> list[Sample]:
             raise AnnotationError(
                 f"{path}: expected {RELEASE.landmarks} landmarks, got {len(points)}"
             )
-        box = box_of_points(points)
-        if not (box[2:] > box[:2]).all():
-            raise AnnotationError(
-                f"{path}: all 68 landmarks lie in one place or on one line; "
-                "expected a face's landmarks"
-            )
+        box = face_box(points, path)
         if video.is_dir():
             image, read = _image(video, number), None
         else:

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.datasets.folder import stays_below
+from aadn.datasets.folder import face_box, stays_below
 from aadn.datasets.release import Release, Split
 from aadn.errors import AnnotationError
-from aadn.geometry import box_of_points
 from aadn.samples import Sample
 
 _ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
@@ -79,12 +78,7 @@ def _sample(line: str, images: Path, where: str) -> Sample:
     for name, value in zip(_ATTRIBUTES, attributes, strict=True):
         if value not in (0, 1):
             raise AnnotationError(f"{where}: expected 0 or 1 for {name}, got {value:g}")
-    box = box_of_points(points)
-    if not (box[2:] > box[:2]).all():
-        raise AnnotationError(
-            f"{where}: all 98 landmarks lie in one place or on one line; "
-            "expected a face's landmarks"
-        )
+    box = face_box(points, where)
     parts = tuple(name for name, value in zip(_ATTRIBUTES, attributes, strict=True) if value)
     return Sample(images / words[-1], points, box, parts=parts)
 
