@@ -11,14 +11,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from aadn import checkpoint
 from aadn.evaluate import evaluate
 from aadn.export import export
 from aadn.files import write_whole
 from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.samples import Sample
+from aadn.tables import table
 
 MEASURED: list[tuple[str, str, str]] = [
     ("300w/lfpw/testset", "truth", "none"),
@@ -35,7 +40,31 @@ MEASURED: list[tuple[str, str, str]] = [
 README = Path(__file__).parents[1] / "README.md"
 TAIL = "<!-- /scores -->"
 
-KEYS = ("nme", "nme_visible", "nme_hidden", "fr_8", "auc_8", "visibility_auc", "missed")
+KEYS = (
+    "nme", "nme_visible", "nme_hidden", "fr_8", "auc_8", "visibility_auc", "map_auc",
+    "hidden_recall_at_precision_80", "called_hidden", "calibration_error", "missed",
+)  # fmt: skip
+BY = ("images", "nme", "fr_8", "called_hidden", "uncertainty_ratio")
+
+
+POSES = {"frontal (nose < 0.25)": 0.25, "turned (nose < 0.6)": 0.6, "far turned": np.inf}
+SIZES = {"small (< 80 px)": 80, "medium (< 160 px)": 160, "large": np.inf}
+
+
+def parts_of(sample: Sample) -> tuple[str, str]:
+    """How far a face is turned and how large it is, by its labels.
+
+    The nose's tip is at 0 in the middle between the outer eye corners and at ±1 below one of them;
+    the size is √(w·h) of the landmarks' box.
+    """
+    right, left, nose = sample.points[[36, 45, 30]]
+    axis = left - right
+    turn = abs(2 * float((nose - right) @ axis / (axis @ axis)) - 1)
+    size = float(np.sqrt(np.prod(sample.box[2:] - sample.box[:2])))
+    return (
+        next(name for name, limit in POSES.items() if turn < limit),
+        next(name for name, limit in SIZES.items() if size < limit),
+    )
 
 
 def measure(network: Network, data: Path) -> list[dict[str, Any]]:
@@ -44,30 +73,52 @@ def measure(network: Network, data: Path) -> list[dict[str, Any]]:
 
     rows = []
     for folder, boxes, occlude in MEASURED:
-        samples = read_folders([data / folder], network.card.landmarks)
+        samples = [
+            replace(sample, parts=parts_of(sample))
+            for sample in read_folders([data / folder], network.card.landmarks)
+        ]
         report = evaluate(network, samples, boxes=boxes, occlude=occlude)  # type: ignore[arg-type]
         results = {
             k: v for k, v in report.results.items() if k not in ("parts", "benchmark", "model")
         }
+        by = {part["part"]: part for part in report.results["parts"]}
+        results["parts"] = [
+            {"part": name, **{key: by[name][key] for key in BY}}
+            for name in (*POSES, *SIZES)
+            if name in by
+        ]
         rows.append({"folder": folder, **results})
     return rows
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def scores(rows: list[dict[str, Any]]) -> str:
     """The measured numbers as Markdown."""
-    head = ["data", "boxes", "occluder", "faces", *KEYS]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        numbers = ["–" if row[key] is None else f"{row[key]:.4g}" for key in KEYS]
-        cells = [row["folder"], row["boxes"], row["occlude"], str(row["images"]), *numbers]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    cells = [
+        [row["folder"], row["boxes"], row["occlude"], str(row["images"])]
+        + ["–" if row[key] is None else f"{row[key]:.4g}" for key in KEYS]
+        for row in rows
+    ]
+    return table(["data", "boxes", "occluder", "faces", *KEYS], cells, texts=["boxes", "occluder"])
 
 
 def with_table(text: str, rows: list[dict[str, Any]]) -> str:
     """The README's text with these numbers between its `<!-- scores -->` marks."""
     head, rest = text.split("<!-- scores -->\n")
-    return f"{head}<!-- scores -->\n{table(rows)}\n{TAIL}{rest.split(TAIL)[1]}"
+    return f"{head}<!-- scores -->\n{scores(rows)}{TAIL}{rest.split(TAIL)[1]}"
+
+
+def settings(checkpoint: Path, data: Path) -> dict[str, Any]:
+    """The settings of the run that made a checkpoint, its folders named from the data's on."""
+    training: dict[str, Any] = json.loads((checkpoint.parent / "config.json").read_text("utf-8"))
+
+    def named(folder: str) -> str:
+        place = Path(folder).resolve()
+        return str(place.relative_to(data.resolve())) if data.resolve() in place.parents else folder
+
+    for key in {"folders", "validation", "twice"} & training.keys():
+        training[key] = [named(folder) for folder in training[key]]
+    training["occluders"] = training["occluders"] and named(training["occluders"])
+    return training
 
 
 def main() -> None:
@@ -83,11 +134,12 @@ def main() -> None:
     parity = export(arguments.checkpoint, DEFAULT_WEIGHTS)
     _, config, state = checkpoint.load(arguments.checkpoint)
     network = Network.load(DEFAULT_WEIGHTS)
-    training = json.loads((arguments.checkpoint.parent / "config.json").read_text("utf-8"))
-    data = str(arguments.data)
-    for key in ("folders", "validation"):
-        training[key] = [folder.removeprefix(data).strip("/") for folder in training[key]]
-    training["occluders"] = (training["occluders"] or "").removeprefix(data).strip("/") or None
+    training = settings(arguments.checkpoint, arguments.data)
+    if training["initial"] and (Path(training["initial"]).parent / "config.json").exists():
+        training["before"] = settings(Path(training["initial"]), arguments.data)
+    for stage in (training, training.get("before", {})):
+        for key in {"out", "initial"} & stage.keys():
+            stage[key] = stage[key] and "/".join(Path(stage[key]).parts[-2:])
     rows = measure(network, arguments.data)
     card = {
         "file": DEFAULT_WEIGHTS.name,
@@ -107,7 +159,7 @@ def main() -> None:
     }
     write_whole(DEFAULT_WEIGHTS.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     write_whole(README, with_table(README.read_text("utf-8"), rows))
-    print(table(rows))
+    print(scores(rows))
 
 
 if __name__ == "__main__":

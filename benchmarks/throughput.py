@@ -48,7 +48,7 @@ def noise(size: int, count: int = BATCH) -> CropSet:
     stored = round(size * MARGIN)
     images = rng.integers(0, 256, (count, stored, stored, 3), np.uint8)
     points = rng.uniform(0.3, 0.7, (count, 68, 2)) * stored
-    return CropSet(images, points, np.full((count, 68), np.nan), MARGIN)
+    return CropSet(images, points, np.full((count, 68), np.nan), MARGIN, np.ones(count))
 
 
 def row(name: ModelName, steps: int) -> str:

@@ -30,12 +30,13 @@ def base_points(landmarks: int = 68) -> np.ndarray[Any, np.dtype[np.float32]]:
     return points.astype(np.float32)
 
 
-def write_stub(path: Path, *, seen: float = 1.0, **changes: Any) -> Path:
+def write_stub(path: Path, *, seen: float = 1.0, uncertain: bool = True, **changes: Any) -> Path:
     """Write the network; `changes` go over its metadata (None leaves the metadata out).
 
     Landmark 0 is the centre of mass of the crop's red (R above G), the others are `base_points`.
     Visibility is 1 for the even landmarks, the crop's mean brightness for the odd ones, times
-    `seen`. The occlusion map is the mean brightness of each of the 7×7 parts.
+    `seen`. The occlusion map is the mean brightness of each of the 7×7 parts. The uncertainty of
+    landmark i is i times the crop's mean brightness; `uncertain` False leaves that output out.
     """
     landmarks = 68
     ramp = np.arange(SIZE, dtype=np.float32)
@@ -56,6 +57,7 @@ def write_stub(path: Path, *, seen: float = 1.0, **changes: Any) -> Path:
         "odd": odd,
         "even": 1 - odd,
         "seen": np.float32(seen),
+        "count": np.arange(landmarks, dtype=np.float32)[None],
         "column": np.array([-1, 1]),
         "axis": np.array([1]),
     }
@@ -87,6 +89,7 @@ def write_stub(path: Path, *, seen: float = 1.0, **changes: Any) -> Path:
         ("Mul", ["bright", "odd"], "bright_odd", {}),
         ("Add", ["bright_odd", "even"], "all_seen", {}),
         ("Mul", ["all_seen", "seen"], "visibility", {}),
+        ("Mul", ["bright", "count"], "uncertainty", {}),
         ("Reshape", ["pixels", "parts"], "grid", {}),
         ("ReduceMean", ["grid", "over_parts"], "grid_mean", {"keepdims": 0}),
         ("Div", ["grid_mean", "full"], "occlusion", {}),
@@ -99,7 +102,8 @@ def write_stub(path: Path, *, seen: float = 1.0, **changes: Any) -> Path:
             helper.make_tensor_value_info("points", TensorProto.FLOAT, ["N", landmarks, 2]),
             helper.make_tensor_value_info("visibility", TensorProto.FLOAT, ["N", landmarks]),
             helper.make_tensor_value_info("occlusion", TensorProto.FLOAT, ["N", 7, 7]),
-        ],
+            helper.make_tensor_value_info("uncertainty", TensorProto.FLOAT, ["N", landmarks]),
+        ][: 4 if uncertain else 3],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -15,6 +15,7 @@ from aadn import augment  # noqa: E402
 from aadn.augment import MEAN, STD, STILL, Draw, Ranges  # noqa: E402
 from aadn.crops import CropSet, cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
+from aadn.datasets.pts import read_pts, write_pts  # noqa: E402
 from aadn.schemes import IBUG68  # noqa: E402
 
 
@@ -44,7 +45,7 @@ def _dots(size: int = 96) -> CropSet:
     for x, y in points.astype(int):
         image[y, x] = 255
     blurred = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
-    return CropSet(blurred[None], points[None], np.full((1, 68), np.nan), 1.5)
+    return CropSet(blurred[None], points[None], np.ones((1, 68)), 1.5, np.ones(1))
 
 
 @pytest.mark.parametrize("epoch", range(4))
@@ -74,6 +75,52 @@ def test_flip_swaps_left_and_right(crops: CropSet) -> None:
     points = mirrored[(0, 0)]["points"]
     expected = plain[IBUG68.flip] * [-1, 1] + [1, 0]
     np.testing.assert_allclose(points, expected, atol=1e-6)
+
+
+def test_crops_know_their_scale(tmp_path: Path) -> None:
+    folder = write_faces(tmp_path, 1)
+    image = cv2.imread(str(folder / "face_0000.png"))
+    assert image is not None
+    points = read_pts(folder / "face_0000.pts")
+    assert cv2.imwrite(str(folder / "large.png"), np.repeat(np.repeat(image, 2, 0), 2, 1))
+    write_pts(folder / "large.pts", 2 * points + 0.5)
+    crops = cut_crops(read_folders([folder]), 64)
+    assert crops.scales[0] == pytest.approx(2 * crops.scales[1], rel=1e-4)
+    across = np.ptp(points[:, 0]), np.ptp(crops.points[0, :, 0])
+    assert across[1] == pytest.approx(crops.scales[0] * across[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("turn", [0.0, 30.0])
+def test_mirrored_labels_keep_their_offset(crops: CropSet, turn: float) -> None:
+    """Labels 2 source pixels to the right of the truth lie so on mirrored pictures as well."""
+    scales = np.arange(len(crops.images)) / 2  # 1.5 of the fourth face
+    labels = crops.points + np.array([2, 0]) * scales[:, None, None]
+    ranges = replace(STILL, flip=1.0, rotation=turn)
+    biased = replace(crops, points=labels, scales=scales)
+    moved = Draw(biased, 64, 1, ranges, occluders=False, label_offset=2.0)[(0, 3)]
+    truth = Draw(replace(crops, scales=scales), 64, 1, ranges, occluders=False)[(0, 3)]
+    np.testing.assert_array_equal(moved["matrix"], truth["matrix"])
+    # A step to the right in the source leads along the picture's turn, mirrored or not.
+    step = np.linalg.inv(np.vstack([moved["matrix"], [0, 0, 1]]).astype(float))[:2, 0]
+    offset = -step * 2 * 1.5 / 64
+    assert offset[0] > 0
+    np.testing.assert_allclose(
+        moved["points"] - truth["points"], np.tile(offset, (68, 1)), atol=1e-6
+    )
+    plain = Draw(biased, 64, 1, replace(ranges, flip=0.0), occluders=False, label_offset=2.0)
+    kept = Draw(biased, 64, 1, replace(ranges, flip=0.0), occluders=False)
+    np.testing.assert_array_equal(plain[(0, 3)]["points"], kept[(0, 3)]["points"])
+
+
+def test_what_is_unknown_stays_unknown_until_it_is_covered(crops: CropSet) -> None:
+    visible = np.ones_like(crops.visible)
+    visible[:, :34] = np.nan
+    draws = Draw(replace(crops, visible=visible), 64, 3, STILL)
+    seen = np.stack([draws[(e, e % 6)]["visible"] for e in range(20)])
+    assert not (seen[:, :34] == 1).any()
+    assert np.isnan(seen[:, :34]).any()
+    assert (seen[:, :34] == 0).any()
+    assert np.isfinite(seen[:, 34:]).all()
 
 
 def test_mirroring_ends_after_its_epochs(crops: CropSet) -> None:
@@ -124,7 +171,7 @@ def test_hidden_landmarks_lie_under_occluders(crops: CropSet) -> None:
 
 def test_points_beyond_the_picture_are_hidden() -> None:
     image, points = drawn_face(96)
-    crops = CropSet(image[None], points[None] + [50, 0], np.full((1, 68), np.nan), 1.5)
+    crops = CropSet(image[None], points[None] + [50, 0], np.ones((1, 68)), 1.5, np.ones(1))
     item = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]
     outside = (item["points"] > 1).any(axis=1)
     assert outside.any()
@@ -135,7 +182,7 @@ def test_points_beyond_the_picture_are_hidden() -> None:
 def test_unlabelled_points_stay_unlabelled() -> None:
     image, points = drawn_face(96)
     points[:5] = np.nan
-    crops = CropSet(image[None], points[None], np.full((1, 68), np.nan), 1.5)
+    crops = CropSet(image[None], points[None], np.ones((1, 68)), 1.5, np.ones(1))
     draws = Draw(crops, 64, 0)
     for epoch in range(100):
         item = draws[(epoch, 0)]

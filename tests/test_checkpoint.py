@@ -42,6 +42,20 @@ def test_round_trip(tmp_path: Path) -> None:
             assert torch.equal(tensors[f"ema.{name}"], tensor)
 
 
+def test_the_threshold_that_training_chose_goes_into_the_card(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    from aadn.export import export
+    from aadn.network import Network
+
+    tensors, config, _ = checkpoint.load(saved(tmp_path / "a.safetensors"))
+    assert checkpoint.load_network(tmp_path / "a.safetensors").card.visibility_threshold == 0.5
+    chosen = tmp_path / "b.safetensors"
+    checkpoint.save(chosen, tensors, config, {"metrics": {"visibility_threshold": 0.37}})
+    assert checkpoint.load_network(chosen).card.visibility_threshold == 0.37
+    export(chosen, tmp_path / "b.onnx")
+    assert Network.load(tmp_path / "b.onnx").card.visibility_threshold == 0.37
+
+
 def test_a_file_cut_in_half_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors")
     data = path.read_bytes()
@@ -69,6 +83,49 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "a.safetensors", tensors, config, {})
     with pytest.raises(WeightsError, match="another model"):
         checkpoint.load_model(tmp_path / "a.safetensors")
+
+
+def older(path: Path) -> Path:
+    """A checkpoint of aadn 0.1, whose network gave no uncertainty."""
+    tensors, config, state = checkpoint.load(saved(path))
+    kept = {name: t + 1 for name, t in tensors.items() if not name.startswith("ema.spread.")}
+    assert len(tensors) - len(kept) == 2
+    checkpoint.save(path, kept, config, state)
+    return path
+
+
+def test_training_goes_on_from_a_checkpoint_without_uncertainty(tmp_path: Path) -> None:
+    path = older(tmp_path / "a.safetensors")
+    tensors, config, _ = checkpoint.load(path)
+    network = build(config)
+    before = {name: t.clone() for name, t in network.state_dict().items()}
+    line = checkpoint.start_from(network, config, path)
+    assert "lacks spread.bias, spread.weight" in line
+    for name, tensor in network.state_dict().items():
+        fresh = name.startswith("spread.")
+        assert torch.equal(tensor, before[name] if fresh else tensors[f"ema.{name}"])
+    with pytest.raises(WeightsError, match=r"a\.safetensors: .*lacks spread\.bias.*--initial"):
+        checkpoint.load_model(path)
+
+
+def test_training_starts_from_a_whole_checkpoint_of_the_same_model(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.safetensors")
+    tensors, config, _ = checkpoint.load(path)
+    network = build(config)
+    assert checkpoint.start_from(network, config, path) == f"starting from {path}"
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, tensors[f"ema.{name}"])
+    larger = build(ModelConfig(size=64))  # its weights do not depend on the size
+    checkpoint.start_from(larger, ModelConfig(size=64), path)
+    assert torch.equal(larger.state_dict()["spread.bias"], tensors["ema.spread.bias"])
+    with pytest.raises(WeightsError, match=r"expected ModelConfig.*=16.*got ModelConfig.*=8"):
+        checkpoint.start_from(network, ModelConfig(size=32, reduction=16), path)
+    # One tensor of the head, or any other that lacks, is another model.
+    for lacks in ("ema.spread.bias", "ema.name"):
+        rest = {name: t for name, t in tensors.items() if name != lacks}
+        checkpoint.save(tmp_path / "b.safetensors", rest, config, {})
+        with pytest.raises(WeightsError, match="another model"):
+            checkpoint.start_from(network, config, tmp_path / "b.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -123,12 +180,17 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
     network = build(config).eval()
     deployed = Deployed(network)
     crops = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
-    points, visibility, occlusion = deployed(crops)
+    points, visibility, occlusion, uncertainty = deployed(crops)
     from aadn.augment import normalise
 
     prediction = network(normalise(crops.permute(0, 3, 1, 2).float() / 255))
     assert torch.allclose(points, prediction.points * 64 - 0.5, atol=1e-4)
     assert torch.allclose(visibility, torch.sigmoid(prediction.visibility))
+    assert uncertainty.shape == (2, 68)
+    if name == "heatmap":
+        assert torch.allclose(uncertainty, prediction.uncertainty * 64)
+    else:
+        assert uncertainty.isnan().all()
     assert occlusion.shape == (2, 7, 7)
     if name == "resnet18":
         assert occlusion.isnan().all()
@@ -161,11 +223,15 @@ def test_export_runs_without_torch_and_agrees(tmp_path: Path, name: str) -> None
     weights = saved(tmp_path / "a.safetensors", ModelConfig(name=name, size=64))  # type: ignore[arg-type]
     parity = export(weights, tmp_path / "a.onnx")
     assert parity.points <= PARITY
+    assert parity.uncertainty <= PARITY
     exported = Network.load(tmp_path / "a.onnx")
     assert exported.card == checkpoint.load_network(weights).card
     image, _ = drawn_face(64)
     for count in (0, 1, 5):  # a dynamic batch
-        points, _, _ = exported(np.repeat(image[None], count, axis=0))
+        points, _, _, uncertainty = exported(np.repeat(image[None], count, axis=0))
         assert points.shape == (count, 68, 2)
-    expected, _, _ = checkpoint.load_network(weights)(image[None])
+        assert uncertainty.shape == (count, 68)
+        assert np.isnan(uncertainty).all() == (name != "heatmap" or count == 0)
+    expected, _, _, distance = checkpoint.load_network(weights)(image[None])
     np.testing.assert_allclose(points[0], expected[0], atol=PARITY)
+    np.testing.assert_allclose(uncertainty[0], distance[0], atol=PARITY)

@@ -88,6 +88,8 @@ def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
     assert np.shape(face["points"]) == (68, 2)
     assert np.shape(face["visibility"]) == (68,)
     assert np.shape(face["occlusion"]) == (7, 7)
+    assert np.shape(face["uncertainty"]) == (68,)
+    assert face["uncertainty"][4] == pytest.approx(2 * face["uncertainty"][2], abs=2e-3)
     assert face["hidden"] == list(range(1, 68, 2))
 
     with files["csv"].open(newline="") as file:
@@ -98,12 +100,27 @@ def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
     assert row["name"] == "jaw 3"
     assert [float(row["x"]), float(row["y"])] == face["points"][3]
     assert float(row["visibility"]) == face["visibility"][3]
+    assert float(row["uncertainty"]) == face["uncertainty"][3] > 0
 
     points = read_pts(tmp_path / "out" / "result_2.pts")
     np.testing.assert_allclose(points, face["points"], atol=1e-3)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "result.csv", "result.json", "result.png", "result_1.pts", "result_2.pts",
     ]  # fmt: skip
+
+
+def test_a_network_without_uncertainty(tmp_path: Path, capsys: Any) -> None:
+    weights = write_stub(tmp_path / "old.onnx", uncertain=False)
+    files = [tmp_path / "a.json", tmp_path / "a.csv"]
+    code, _, err = run(
+        capsys, "detect", picture(tmp_path / "a.png"), "--weights", weights,
+        "--json", files[0], "--csv", files[1],
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (image,) = json.loads(files[0].read_text())["images"]
+    assert image["faces"][0]["uncertainty"] is None
+    with files[1].open(newline="") as file:
+        assert {row["uncertainty"] for row in csv.DictReader(file)} == {""}
 
 
 def test_no_face(tmp_path: Path, weights: str, capsys: Any) -> None:

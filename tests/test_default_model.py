@@ -37,12 +37,14 @@ def test_golden_points(landmarker: Landmarker, accept: bool) -> None:
         rounded = {
             "points": faces.points[0].round(2).tolist(),
             "visibility": faces.visibility[0].round(3).tolist(),
+            "uncertainty": faces.uncertainty[0].round(3).tolist(),
         }
         GOLDEN.write_text(json.dumps(rounded, indent=0) + "\n")
     golden = json.loads(GOLDEN.read_text())
     distance = np.hypot(*(faces.points[0] - np.array(golden["points"])).T)
     assert distance.max() < 0.5
     assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.05
+    np.testing.assert_allclose(faces.uncertainty[0], golden["uncertainty"], rtol=0.1)
 
 
 def test_landmarks_sit_on_the_face(landmarker: Landmarker) -> None:
@@ -76,6 +78,39 @@ def test_what_is_covered_is_called_hidden(landmarker: Landmarker, kind: str) -> 
         moved.append(np.hypot(*(faces.points[0] - clean.points[0]).T).mean() / inter_ocular)
     assert np.mean(right) > 0.85
     assert np.mean(moved) < 0.06
+
+
+@pytest.mark.parametrize(
+    "rows_and_columns", [(slice(0, 140), slice(0, None)), (slice(0, None), slice(215, None))]
+)
+def test_what_lies_beyond_the_picture_is_hidden(
+    landmarker: Landmarker, rows_and_columns: tuple[slice, slice]
+) -> None:
+    rows, columns = rows_and_columns
+    image = load_image(ASTRONAUT)[rows, columns]
+    left = columns.start or 0
+    face = landmarker(image, boxes=BOX - [left, 0, left, 0])[0]
+    beyond = (face.points < 0).any(axis=1) | (face.points[:, 1] > image.shape[0] - 1)
+    assert 15 < beyond.sum() < 50
+    assert face.hidden[beyond].mean() > 0.9
+    assert face.hidden[~beyond].mean() < 0.1
+
+
+def test_a_shadow_hides_nothing(landmarker: Landmarker) -> None:
+    image = load_image(ASTRONAUT).copy()
+    image[:, :222] = image[:, :222] * 0.55
+    face = landmarker(image, boxes=BOX)[0]
+    assert face.hidden[27:].mean() < 0.05  # her hair touches the temples and a brow
+
+
+def test_hidden_landmarks_are_less_certain(landmarker: Landmarker) -> None:
+    image = load_image(ASTRONAUT)
+    clean = landmarker(image, boxes=BOX)
+    assert (clean.uncertainty > 0).all()
+    assert clean.uncertainty.mean() < 0.1 * (BOX[0, 2] - BOX[0, 0])
+    covered, visible = occlude_picture(image, clean.points[0], "mask", np.random.default_rng(0))
+    masked = landmarker(covered, boxes=BOX).uncertainty[0]
+    assert masked[~visible].mean() > 1.3 * clean.uncertainty[0][~visible].mean()
 
 
 def test_mirrored_picture_gives_mirrored_landmarks(landmarker: Landmarker) -> None:

@@ -19,9 +19,10 @@ def one_face(side: float, hidden: list[int], occlusion: float = np.nan) -> Faces
     visibility = np.ones(68)
     visibility[hidden] = 0.1
     box = np.array([1.0, 1, 2, 2]) * side
-    arrays = (points, visibility, box, np.array(1), np.full((7, 7), occlusion))
-    a, b, c, d, e = (array[None].astype(np.float32) for array in arrays)
-    return Faces(a, b, c, d, e, "ibug68")
+    unknown = np.full(68, np.nan)
+    arrays = (points, visibility, unknown, box, np.array(1), np.full((7, 7), occlusion))
+    a, b, c, d, e, f = (array[None].astype(np.float32) for array in arrays)
+    return Faces(a, b, c, d, e, f, "ibug68")
 
 
 def black(side: float) -> NDArray[np.uint8]:
@@ -108,6 +109,7 @@ def test_faces_beyond_the_border(at: float) -> None:
     moved = Faces(
         faces.points + at,
         faces.visibility,
+        faces.uncertainty,
         faces.boxes + at if abs(at) < 1e6 else faces.boxes,
         faces.scores,
         faces.occlusion,

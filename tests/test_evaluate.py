@@ -38,7 +38,8 @@ KEYS = {
     "auc_8", "visibility_auc", "hidden_points", "hidden_average_precision",
     "hidden_recall_at_precision_80", "visible_called_hidden", "calibration_error", "boxes",
     "occlude", "seed", "model", "parts", "benchmark", "threshold", "fr", "auc", "nme_p90",
-    "nme_p95", "nme_p99", "visibility_threshold",
+    "nme_p95", "nme_p99", "visibility_threshold", "uncertainty_ratio", "uncertainty_correlation",
+    "called_hidden", "map_auc", "occluders",
 }  # fmt: skip
 
 
@@ -77,14 +78,16 @@ class Fake:
         self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
         self.calls: list[int] = []
 
-    def __call__(self, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def __call__(self, crops: NDArray[np.uint8]) -> Any:
         assert crops.dtype == np.uint8
         assert crops.shape[1:] == (SIZE, SIZE, 3)
         self.calls.append(len(crops))
         points = np.tile(IN_CROP, (len(crops), 1, 1))
         percent = np.median(crops[..., 0].reshape(len(crops), -1), axis=1) / 10
         points[..., 0] += (percent / 100 * 40 * SCALE)[:, None]
-        return points, np.tile(self.visibility, (len(crops), 1)), np.zeros((len(crops), 7, 7))
+        visibility = np.tile(self.visibility, (len(crops), 1))
+        unknown = np.full((len(crops), 68), np.nan)
+        return points, visibility, np.zeros((len(crops), 7, 7)), unknown
 
 
 def draw(
@@ -119,10 +122,11 @@ def test_numbers_by_hand(samples: list[Sample]) -> None:
     assert (r["images"], r["missed"], r["normaliser"]) == (4, 0, "inter-ocular")
     assert (r["fr_8"], r["fr_10"]) == (50, 25)
     assert r["auc_8"] == pytest.approx(100 * (1 - (2 + 6 + 8 + 8) / 4 / 8))
-    undefined = (KEYS - {"benchmark"}) & {k for k, v in r.items() if v is None}
+    undefined = (KEYS - {"benchmark", "occluders"}) & {k for k, v in r.items() if v is None}
     assert undefined == {"nme_hidden", "visibility_auc", "hidden_points", "calibration_error",
                          "hidden_average_precision", "hidden_recall_at_precision_80",
-                         "visible_called_hidden"}  # fmt: skip
+                         "visible_called_hidden", "uncertainty_ratio",
+                         "uncertainty_correlation", "map_auc"}  # fmt: skip
     assert r["model"] == {"name": "fake", "sha256": None}
     assert json.loads(report.to_json()) == r
 
@@ -212,6 +216,30 @@ def test_no_face_found_at_all(samples: list[Sample], found: list[list[float]]) -
     assert "| 4 | 4 | – |" in report.markdown()
 
 
+class Mapping(Fake):
+    """Its map covers the left half of the crop wholly, the right half by half."""
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Any:
+        points, seen, covered, unknown = super().__call__(crops)
+        covered[:, :, :3], covered[:, :, 3], covered[:, :, 4:] = 1, 0.75, 0.5
+        return points, seen, covered, unknown
+
+
+def test_the_map_is_read_at_the_landmarks(samples: list[Sample]) -> None:
+    left = samples[0].points[:, 0] < samples[0].points[:, 0].mean()
+    labelled = [replace(s, visible=~left) for s in samples]
+    report = evaluate(Mapping(), labelled)
+    # Cells 0…2 lie left of 3/7 of the crop, whose middle is at 1/2: between them it is bilinear.
+    for sample, predicted, mapped in zip(
+        samples, report.predicted, report.measured.mapped, strict=True
+    ):
+        place = transform(predicted, crop_matrix(sample.box, SIZE, FACTOR))[:, 0]
+        expected = 1 - np.interp((place + 0.5) / SIZE * 7 - 0.5, [2, 3, 4], [1, 0.75, 0.5])
+        np.testing.assert_allclose(mapped, expected, atol=0.01)
+    assert report.results["map_auc"] > 0.99
+    assert report.results["visibility_auc"] == 0.5  # the head says the same of all
+
+
 def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     """An occluder that hides points 0…33 and darkens nothing; the network knows it in part."""
     hidden = np.arange(68) < 34
@@ -235,6 +263,7 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     assert r["visibility_auc"] == pytest.approx((30 * 17 + 30 * 17 / 2 + 4 * 17) / (34 * 34))
     assert r["hidden_recall_at_precision_80"] == pytest.approx(50)  # 17 of 21: 81 %
     assert r["visible_called_hidden"] == pytest.approx(100 * 4 / 34)
+    assert r["called_hidden"] == pytest.approx(100 * 21 / 68)
     # Intervals: 17 at 0.1 (none visible), 4 at 0.2 (all), 47 at 0.9 (30).
     calibration = (17 * 0.1 + 4 * 0.8 + abs(47 * 0.9 - 30)) / 68
     assert r["calibration_error"] == pytest.approx(calibration)
@@ -274,9 +303,9 @@ def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:
         """Misses points 0…9 by another 8 percent."""
 
         def __call__(self, crops: NDArray[np.uint8]) -> Any:
-            points, seen, occlusion = super().__call__(crops)
+            points, *rest = super().__call__(crops)
             points[:, :10, 0] += 0.08 * 40 * SCALE
-            return points, seen, occlusion
+            return points, *rest
 
     visible = np.ones((4, 68), bool)
     visible[0, :5] = visible[1, :20] = False
@@ -304,6 +333,74 @@ def test_a_network_without_visibility(samples: list[Sample]) -> None:
     assert r["visible_called_hidden"] is None
 
 
+class Doubting(Fake):
+    """Moves landmark i by a further i/100 percent, and expects the distances it is given.
+
+    These are (N, L) in percent of the inter-ocular distance.
+    """
+
+    def __init__(self, percent: ArrayLike) -> None:
+        super().__init__()
+        self.percent = np.asarray(percent, np.float64)
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Any:
+        points, seen, occlusion, _ = super().__call__(crops)
+        points[..., 0] += np.arange(68) / 1e4 * 40 * SCALE
+        return points, seen, occlusion, self.percent / 100 * 40 * SCALE
+
+
+DISTANCES = np.array([[2.0], [6], [9], [11]]) + np.arange(68) / 100
+
+
+def test_uncertainty_by_hand(samples: list[Sample]) -> None:
+    report = evaluate(Doubting(DISTANCES / 2), samples)
+    assert report.results["uncertainty_ratio"] == pytest.approx(2)  # too sure by half
+    assert report.results["uncertainty_correlation"] == pytest.approx(1)
+    np.testing.assert_allclose(report.measured.uncertainty, DISTANCES / 2)
+    # The other way round, and some that are not labelled, which do not count.
+    points = samples[3].points.copy()
+    points[2:30] = np.nan
+    known = np.ones((4, 68), bool)
+    known[3, 2:30] = False
+    some = [*samples[:3], Sample(samples[3].image, points, samples[3].box)]
+    r = evaluate(Doubting(20 - DISTANCES), some).results
+    ratio = DISTANCES[known].sum() / (20 - DISTANCES)[known].sum()
+    assert r["uncertainty_ratio"] == pytest.approx(ratio)
+    assert r["uncertainty_correlation"] == pytest.approx(-1)
+    constant = evaluate(Doubting(np.full((4, 68), 7.335)), samples).results
+    assert constant["uncertainty_ratio"] == pytest.approx(1)  # 28 / 4 + 0.67 / 2
+
+
+def test_uncertainty_is_judged_whatever_the_size_of_the_picture(tmp_path: Path) -> None:
+    """The same face twice as large: twice the pixels, the same percent."""
+    sample = draw(tmp_path, "a.png", 2)
+    image = sample.picture().repeat(2, axis=0).repeat(2, axis=1)
+    points = 2 * sample.points + 0.5
+    large = replace(sample, points=points, box=box_of_points(points), read=lambda: image)
+    report = evaluate(Doubting(np.full((2, 68), 3.0)), [sample, large])
+    np.testing.assert_allclose(report.measured.uncertainty, 3)
+
+
+def test_uncertainty_of_missed_faces_does_not_count(samples: list[Sample]) -> None:
+    detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0.6, 0, 0.6)[i])
+    r = evaluate(Doubting(DISTANCES[[0, 2]]), samples, boxes="detector", detector=detector).results
+    assert r["uncertainty_ratio"] == pytest.approx(1)
+
+
+def test_reliability_of_visibility(samples: list[Sample]) -> None:
+    visible = np.ones((4, 68), bool)
+    visible[:, :17] = False
+    labelled = [Sample(s.image, s.points, s.box, v) for s, v in zip(samples, visible, strict=True)]
+    report = evaluate(Fake(np.where(np.arange(68) < 34, 0.25, 0.9)), labelled)
+    got = report.measured.reliability(4)
+    assert got is not None
+    assert got.entries.tolist() == [0, 4 * 34, 0, 4 * 34]
+    np.testing.assert_allclose(got.mean, [np.nan, 0.25, np.nan, 0.9])
+    np.testing.assert_allclose(got.share, [np.nan, 0.5, np.nan, 1])
+    assert evaluate(Fake(), samples).measured.reliability() is None  # no labels
+    assert evaluate(Fake([np.nan] * 68), labelled).measured.reliability() is None
+
+
 def test_beyond_the_border_is_hidden_unless_the_release_says_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,9 +419,9 @@ class Looking(Fake):
     """Its visibility depends on what it sees, so that any other occluder changes the numbers."""
 
     def __call__(self, crops: NDArray[np.uint8]) -> Any:
-        points, _, occlusion = super().__call__(crops)
+        points, _, *rest = super().__call__(crops)
         place = np.clip(IN_CROP.round().astype(int), 0, SIZE - 1)
-        return points, crops[:, place[:, 1], place[:, 0], 1] / 255, occlusion
+        return points, crops[:, place[:, 1], place[:, 0], 1] / 255, *rest
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -337,7 +434,8 @@ def test_occluders_repeat_whatever_the_order(samples: list[Sample], kind: Any) -
     assert again.results == first.results
     turned = evaluate(Looking(), samples[::-1], occlude=kind, seed=3)
     np.testing.assert_array_equal(turned.nme, first.nme[::-1])
-    for key in KEYS - {"model", "parts", "normaliser", "boxes", "occlude"}:
+    texts = {"model", "parts", "normaliser", "boxes", "occlude"}
+    for key in KEYS - texts - {"uncertainty_ratio", "uncertainty_correlation"}:
         assert turned.results[key] == pytest.approx(first.results[key], nan_ok=False)
     other = evaluate(Looking(), samples, occlude=kind, seed=4)
     assert other.results["visibility_auc"] != first.results["visibility_auc"]
@@ -404,9 +502,9 @@ def test_wrong_input_is_named(samples: list[Sample], tmp_path: Path) -> None:
     fails(ImageError, r"text\.jpg", [Sample(text, one.points, one.box)])
 
     class Broken(Fake):
-        def __call__(self, crops: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
-            points, seen, occlusion = super().__call__(crops)
-            return points * np.nan, seen, occlusion
+        def __call__(self, crops: NDArray[np.uint8]) -> Any:
+            points, *rest = super().__call__(crops)
+            return points * np.nan, *rest
 
     with pytest.raises(WeightsError, match=r"0\.png are not finite"):
         evaluate(Broken(), samples)

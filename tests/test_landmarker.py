@@ -54,6 +54,7 @@ def test_shapes_and_types(landmarker: Landmarker) -> None:
     for name, shape in {
         "points": (2, 68, 2),
         "visibility": (2, 68),
+        "uncertainty": (2, 68),
         "boxes": (2, 4),
         "scores": (2,),
         "occlusion": (2, 7, 7),
@@ -86,6 +87,28 @@ def test_points_are_mapped_back(
     assert np.abs(faces.points[0, 1:] - expected).max() <= 1e-4 * max(1, side / 100)
 
 
+def test_uncertainty_is_in_pixels_of_the_picture(landmarker: Landmarker) -> None:
+    image = np.full((200, 300, 3), 51, np.uint8)  # brightness 0.2
+    for side in (50, 100):
+        faces = landmarker(image, boxes=[[100, 50, 100 + side, 50 + side]])
+        # The stub's landmark i is uncertain by 0.2·i pixels of the crop.
+        expected = 0.2 * np.arange(68) * side * 1.3 / SIZE
+        np.testing.assert_allclose(faces.uncertainty[0], expected, rtol=1e-4)
+        np.testing.assert_array_equal(faces[0].uncertainty, faces.uncertainty[0])
+        np.testing.assert_array_equal(faces[:1].uncertainty, faces.uncertainty)
+    crop = np.full((1, SIZE, SIZE, 3), 51, np.uint8)
+    uncertainty = landmarker.crops(crop).uncertainty[0]
+    np.testing.assert_allclose(uncertainty, 0.2 * np.arange(68), rtol=1e-4)
+
+
+def test_a_network_of_the_first_release_has_no_uncertainty(tmp_path: Path) -> None:
+    landmarker = Landmarker(write_stub(tmp_path / "a.onnx", uncertain=False), two_boxes)
+    faces = landmarker(dotted((50, 50)))
+    assert faces.uncertainty.shape == (2, 68)
+    assert np.isnan(faces.uncertainty).all()
+    assert np.isfinite(faces.occlusion).all()
+
+
 def test_hidden_is_visibility_below_the_threshold(tmp_path: Path) -> None:
     weights = write_stub(tmp_path / "a.onnx", visibility_threshold=0.25)
     box = [[100, 50, 180, 130]]
@@ -100,7 +123,7 @@ def test_the_detectors_boxes_given_back_change_nothing(landmarker: Landmarker) -
     image = dotted((50, 60))
     found = landmarker(image)
     again = landmarker(image, boxes=found.boxes)
-    for name in ("points", "visibility", "boxes", "occlusion"):
+    for name in ("points", "visibility", "uncertainty", "boxes", "occlusion"):
         assert (getattr(found, name) == getattr(again, name)).all()
     assert again.scores.tolist() == [1, 1]
 
@@ -145,6 +168,7 @@ def test_no_face_gives_empty_arrays(landmarker: Landmarker) -> None:
         assert not faces
         assert faces.points.shape == (0, 68, 2)
         assert faces.visibility.shape == faces.hidden.shape == (0, 68)
+        assert faces.uncertainty.shape == (0, 68)
         assert faces.boxes.shape == (0, 4)
         assert faces.scores.shape == (0,)
         assert faces.occlusion.shape == (0, 7, 7)
@@ -229,12 +253,13 @@ def test_more_crops_than_go_through_at_a_time(weights: Path) -> None:
     network = Network.load(weights)
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 255, (2 * CHUNK + 3, SIZE, SIZE, 3), np.uint8)
-    points, visibility, occlusion = network(crops)
+    points, visibility, occlusion, uncertainty = network(crops)
     for i in (0, CHUNK - 1, CHUNK, 2 * CHUNK + 2):
         alone = network(crops[i : i + 1])
         np.testing.assert_allclose(points[i], alone[0][0], atol=1e-4)
         np.testing.assert_allclose(visibility[i], alone[1][0], atol=1e-5)
         np.testing.assert_allclose(occlusion[i], alone[2][0], atol=1e-5)
+        np.testing.assert_allclose(uncertainty[i], alone[3][0], atol=1e-4)
 
 
 def test_files_that_are_no_network_of_ours(weights: Path, tmp_path: Path) -> None:
@@ -298,6 +323,7 @@ def test_faces_are_checked() -> None:
     good: dict[str, Any] = {
         "points": np.zeros((2, 68, 2)),
         "visibility": np.ones((2, 68)),
+        "uncertainty": np.full((2, 68), np.nan),
         "boxes": np.zeros((2, 4)),
         "scores": np.ones(2),
         "occlusion": np.full((2, 7, 7), np.nan),
@@ -307,6 +333,7 @@ def test_faces_are_checked() -> None:
     for name, wrong in {
         "points": np.zeros((2, 68)),
         "visibility": np.ones((2, 67)),
+        "uncertainty": np.ones((2, 67)),
         "boxes": np.zeros((1, 4)),
         "scores": np.ones((2, 1)),
         "occlusion": np.zeros((2, 8, 8)),
@@ -316,6 +343,10 @@ def test_faces_are_checked() -> None:
     for value in (-0.1, 1.1, np.nan):
         with pytest.raises(InputError, match="visibility in"):
             Faces(**{**good, "visibility": np.full((2, 68), value)})
+    for value in (-0.1, np.inf):
+        with pytest.raises(InputError, match="uncertainty of 0 or more"):
+            Faces(**{**good, "uncertainty": np.full((2, 68), value)})
+    assert len(Faces(**{**good, "uncertainty": np.zeros((2, 68))})) == 2
 
 
 def test_import_is_light() -> None:

@@ -14,6 +14,7 @@ from aadn.losses import (  # noqa: E402
     seen_loss,
     squared_error,
     total_loss,
+    uncertainty_loss,
 )
 from aadn.models.heatmap import soft_argmax  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
@@ -96,6 +97,35 @@ def test_seen_loss_by_hand() -> None:
     assert float(seen_loss(predicted, face, seen)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_uncertainty_is_the_likelihood_of_an_exponential_distribution() -> None:
+    # Errors (3, 4) and (0, 2), of which 2 and 4 were expected; the third is not labelled.
+    points = torch.tensor([[[3.0, 4.0], [0.0, 2.0], [9.0, 9.0]]], requires_grad=True)
+    expected = torch.tensor([[2.0, 4.0, 7.0]], requires_grad=True)
+    prediction = Prediction(points, torch.zeros(1, 3), uncertainty=expected)
+    truth = [[[0.0, 0.0], [0.0, 0.0], [NAN, NAN]]]
+    with torch.no_grad():
+        got = call(prediction, truth, [[1.0, 1.0, NAN]], uncertainty=0.5)
+    assert got == pytest.approx(0.5 * (math.log(2) + 5 / 2 + math.log(4) + 2 / 4) / 2)
+    # A network without that head has no such term.
+    assert call(Prediction(points, torch.zeros(1, 3)), truth, [[1.0] * 3], uncertainty=1) == 0
+    labelled = torch.tensor([[True, True, False]])
+    uncertainty_loss(expected, points, labelled).backward()  # type: ignore[no-untyped-call]
+    assert points.grad is None  # the points are not moved by it
+    assert expected.grad is not None
+    # d/db (log b + d/b) = 1/b - d/b², over two landmarks
+    wanted = [(1 / 2 - 5 / 4) / 2, (1 / 4 - 2 / 16) / 2, 0]
+    assert expected.grad[0].tolist() == pytest.approx(wanted)
+    none = torch.zeros(1, 3, dtype=torch.bool)
+    assert float(uncertainty_loss(expected, points, none).detach()) == 0
+
+
+def test_uncertainty_is_lowest_at_the_mean_distance() -> None:
+    error = torch.tensor([[[1.0, 0.0], [0.0, 3.0], [3.0, 4.0]]])  # 1, 3 and 5: 3 on average
+    labelled = torch.ones(1, 3, dtype=torch.bool)
+    at = [float(uncertainty_loss(torch.full((1, 3), b), error, labelled)) for b in (2.8, 3, 3.2)]
+    assert at[1] < min(at[0], at[2])
+
+
 def test_gradients_agree_with_differences() -> None:
     torch.manual_seed(0)
     heatmaps = torch.randn(1, 3, 8, 8, dtype=torch.float64, requires_grad=True)
@@ -110,3 +140,4 @@ def test_weights_fill_in_the_networks_own() -> None:
         "squared": 1.0, "nuclear": 0.1, "visibility": 0.05
     }  # fmt: skip
     assert LossWeights(visibility=0.0).for_model("heatmap")["visibility"] == 0
+    assert LossWeights().for_model("heatmap")["uncertainty"] == 0.05

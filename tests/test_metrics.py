@@ -14,13 +14,16 @@ from aadn.metrics import (
     Normaliser,
     auc,
     average_precision,
+    best_threshold,
     ced,
     expected_calibration_error,
     failure_rate,
     nme,
     normalisers,
     point_errors,
+    rank_correlation,
     recall_at_precision,
+    reliability,
     roc_auc,
 )
 from aadn.schemes import AFLW19, COFW29, IBUG68
@@ -229,6 +232,36 @@ def test_precision_and_recall_by_brute_force(data: tuple[FloatArray, NDArray[np.
         assert average_precision(score, label) is None
 
 
+def test_reliability_by_hand() -> None:
+    # Halves: 0.1 and 0.3 below, of which one happens; 0.5 (the upper one's end), 0.9 and 1 above.
+    got = reliability([0.1, 0.3, 0.5, 0.9, 1.0], [True, False, True, True, False], 2)
+    np.testing.assert_allclose(got.mean, [0.2, 0.8])
+    np.testing.assert_allclose(got.share, [1 / 2, 2 / 3])
+    assert got.entries.tolist() == [2, 3]
+    got = reliability([0.05], [True])
+    assert got.entries.tolist() == [1] + [0] * 9
+    assert np.isnan(got.mean[1:]).all()
+    assert np.isnan(got.share[1:]).all()
+    assert not reliability([], []).entries.any()
+    for score, bins in (([1.2], 10), ([-0.1], 10), ([0.5], 0)):
+        with pytest.raises(InputError, match="expected"):
+            reliability(score, [True], bins)
+
+
+def test_rank_correlation_by_hand() -> None:
+    # Ranks 1 2 3 4 and 2 1 4 3: 1 - 6·Σd²/(n(n²-1)) = 1 - 6·4/60.
+    assert rank_correlation([1, 2, 3, 9], [0.2, 0.1, 7, 5]) == pytest.approx(0.6)
+    # Ties: ranks 1 2.5 2.5 4 and 1 2 3 4; covariance 4.5 of lengths √4.5 and √5.
+    assert rank_correlation([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert rank_correlation([1, 2], [5, 3]) == pytest.approx(-1)
+    assert rank_correlation([1, 1], [1, 2]) is None
+    assert rank_correlation([3], [3]) is None
+    assert rank_correlation([], []) is None
+    for wrong in ([1.0, np.nan], [1.0], [[1.0, 2.0]]):
+        with pytest.raises(InputError, match="without NaN"):
+            rank_correlation(wrong, [1, 2])
+
+
 def test_calibration_error_by_hand() -> None:
     # Of 0.9 half happens, of 0.1 none: (2·|0.9 - 0.5| + 2·|0.1 - 0|) / 4.
     error = expected_calibration_error([0.9, 0.9, 0.1, 0.1], [True, False, False, False])
@@ -245,3 +278,31 @@ def test_calibration_error_stays_in_range(data: tuple[FloatArray, NDArray[np.boo
     gap = abs(score.mean() - label.mean())  # what a single bin gives is the least
     assert gap - 1e-12 <= error <= 1 + 1e-12
     assert expected_calibration_error(score, label, bins=1) == pytest.approx(gap)
+
+
+def test_best_threshold_by_hand() -> None:
+    seen = np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.9])
+    visible = np.array([False, False, True, False, True, True])
+    # Below 0.25: 2 of 3 found, none wrong, F1 = 4/5; below 0.65: 3 of 3, one wrong, F1 = 6/7.
+    assert best_threshold(seen, visible) == pytest.approx(0.61)
+    # As good from just above 0.2 on up to 0.7: the middle.
+    apart = best_threshold([0.1, 0.2, 0.7, 0.9], [False, False, True, True])
+    assert apart == pytest.approx(0.5)
+    assert best_threshold([0.1, 0.9], [True, True]) is None
+    assert best_threshold([0.1, 0.9], [False, False]) is None
+
+
+@given(arrays(np.float64, st.integers(2, 30), elements=st.floats(0, 1)), st.integers(0, 2**30 - 1))
+def test_no_other_threshold_is_better(seen: FloatArray, bits: int) -> None:
+    visible = (bits >> np.arange(len(seen))) & 1 == 1
+    chosen = best_threshold(seen, visible)
+    if chosen is None:
+        assert visible.all() or not visible.any()
+        return
+
+    def f1(threshold: float) -> float:
+        hidden = seen < threshold
+        right = (hidden & ~visible).sum()
+        return float(2 * right / (hidden.sum() + (~visible).sum()))
+
+    assert f1(chosen) >= max(f1(t) for t in np.arange(5, 96) / 100) - 1e-12

@@ -30,6 +30,7 @@ from aadn.models.geometry_aware import (  # noqa: E402
     normalise,
     signed_sqrt,
 )
+from aadn.models.heatmap import LEAST_UNCERTAINTY, HeatmapAadn  # noqa: E402
 from aadn.models.low_rank import LowRankModule, nuclear_norm  # noqa: E402
 from aadn.models.odn import Odn  # noqa: E402
 from aadn.models.resnet import Trunk  # noqa: E402
@@ -162,6 +163,17 @@ def test_visibility_does_not_pass_through_m() -> None:
     network(images()).visibility.sum().backward()
     assert all(p.grad is None for p in network.regression.parameters())
     assert next(network.trunk.parameters()).grad is not None
+
+
+def test_heatmap_network_starts_with_a_small_uncertainty() -> None:
+    module = HeatmapAadn(19, size=64, width=16).eval()
+    uncertainty = module(images()).uncertainty
+    assert uncertainty.shape == module(images()).points.shape[:2]
+    assert ((uncertainty > 0.015) & (uncertainty < 0.025)).all()
+    module.spread.bias.data.fill_(-1e3)  # however sure it is, the loss stays finite
+    torch.testing.assert_close(
+        module(images()).uncertainty, torch.full_like(uncertainty, LEAST_UNCERTAINTY)
+    )
 
 
 # Equations

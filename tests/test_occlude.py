@@ -1,5 +1,6 @@
 """Occluders: what they paint, what they hide, and that the seed decides it all."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadn.errors import InputError
-from aadn.occlude import Cutouts, FaceFrame, Overlay, Paints, occlude_picture, paint_occluders
+from aadn.occlude import (
+    Cutouts,
+    FaceFrame,
+    Look,
+    Overlay,
+    Paints,
+    occlude_picture,
+    paint_occluders,
+    trial,
+)
 from aadn.occlude.cutouts import _wear, wear_mask, wear_sunglasses
-from aadn.occlude.painters import PAINTERS
+from aadn.occlude.overlay import HIDDEN_ABOVE
+from aadn.occlude.painters import HARMLESS, PAINTERS
+from aadn.occlude.shapes import strands
 from aadn.schemes import scheme_of
 
 SIZE = 128
@@ -48,15 +60,60 @@ def test_frame_without_labelled_eyes_comes_from_the_box() -> None:
     assert frame.down[1] > 0
 
 
-@pytest.mark.parametrize("size", [19, 29, 98])
-def test_every_painter_takes_every_scheme(size: int) -> None:
+def paints(landmarks: int = 68) -> Paints:
+    """With pictures to cut from, and a face's own colours."""
+    image, points = drawn_face(SIZE)
+    places = np.resize(points, (2, landmarks, 2))
+    return Paints(np.stack([image, image]), places, (), Look.of(image, points))
+
+
+@pytest.mark.parametrize("name", PAINTERS)
+@pytest.mark.parametrize("size", [19, 29, 68, 98])
+def test_every_painter_takes_every_scheme_and_unlabelled_points(size: int, name: str) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform(30, 90, (size, 2))
+    points[rng.permutation(size)[: size // 4]] = np.nan
     assert scheme_of(size).size == size
-    for painter, _ in PAINTERS.values():
+    for seed in range(3):
+        for palette in (Paints(), paints(size)):
+            overlay = Overlay(SIZE, SIZE)
+            rng = np.random.default_rng(seed)
+            PAINTERS[name][0](overlay, FaceFrame.of(points), points, rng, palette)
+            assert np.isfinite(overlay.colour).all()
+            assert (overlay.colour <= 255 * overlay.alpha[..., None] + 0.5).all()
+
+
+def test_look_is_the_face_that_was_drawn() -> None:
+    image, points = drawn_face(200)
+    look = Look.of(image, points)
+    np.testing.assert_allclose(look.skin, [214, 170, 140], atol=1)
+    assert not look.grey
+    assert Look.of(np.repeat(image[..., :1], 3, axis=2), points).grey
+    dim, bright = Look.of(image // 4, points).light, look.light
+    assert max(dim) < min(bright)
+    # A landmark beyond the picture is no reason to fail.
+    assert np.isfinite(Look.of(image, points + 500).skin).all()
+
+
+def test_skin_and_hair_are_often_the_faces_own() -> None:
+    look = Look((10.0, 200.0, 10.0), (10.0, 10.0, 200.0), (1.0, 1.0, 1.0), grey=False)
+    palette, rng = Paints(look=look), np.random.default_rng(0)
+    skins = np.array([palette.skin(rng) for _ in range(200)])
+    hairs = np.array([palette.hair(rng) for _ in range(200)])
+    assert 0.5 < (skins.argmax(axis=1) == 1).mean() < 0.95
+    assert 0.4 < (hairs.argmax(axis=1) == 2).mean() < 0.95
+
+
+def test_things_over_a_grey_picture_are_grey() -> None:
+    image, points = drawn_face(SIZE)
+    look = Look.of(np.repeat(image[..., :1], 3, axis=2), points)
+    painted = 0.0
+    for seed in range(10):
         overlay = Overlay(SIZE, SIZE)
-        painter(overlay, FaceFrame.of(points), points, rng, Paints())
-        assert np.isfinite(overlay.colour).all()
+        paint_occluders(overlay, points, np.random.default_rng(seed), Paints(look=look))
+        assert np.ptp(overlay.colour, axis=2).max() < 6  # a shadow below is not quite black
+        painted += overlay.alpha.sum()
+    assert painted > 0
 
 
 def test_paint_blends_and_only_hides_when_told() -> None:
@@ -85,13 +142,15 @@ def test_painters_leave_a_trace_and_hide_what_they_should(name: str) -> None:
     for seed in range(30):
         overlay = Overlay(SIZE, SIZE)
         frame = FaceFrame.of(points)
-        PAINTERS[name][0](overlay, frame, points, np.random.default_rng(seed), Paints())
+        PAINTERS[name][0](overlay, frame, points, np.random.default_rng(seed), paints())
         assert 0 <= overlay.alpha.min() <= overlay.alpha.max() <= 1 + 1e-5
         assert (overlay.hiding <= overlay.alpha + 1e-5).all()
         hidden += ~overlay.visible(points, frame.unit)
     share = hidden / 30
-    if name in ("shadow", "spectacles"):
+    if name in HARMLESS:
         assert share.max() == 0
+    else:
+        assert share.max() > 0
     if name == "mask":
         assert share[MOUTH].min() > 0.95
         assert share[EYES].max() == 0
@@ -100,7 +159,66 @@ def test_painters_leave_a_trace_and_hide_what_they_should(name: str) -> None:
         assert share[EYES].mean() > 0.8
         assert share[MOUTH].max() == 0
     if name == "fringe":
-        assert share[17:27].mean() > share[MOUTH].mean()
+        assert share[17:27].mean() > 0.2
+        assert share[MOUTH].max() < 0.1
+    if name == "long_hair":
+        assert share[[0, 1, 15, 16]].mean() > share[MOUTH].mean() + 0.1
+    if name == "hat":
+        assert share[MOUTH].mean() < 0.2
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(list(PAINTERS)))
+def test_labels_agree_with_the_opacity_about_the_landmarks(seed: int, name: str) -> None:
+    points = face()
+    overlay, frame = Overlay(SIZE, SIZE), FaceFrame.of(points)
+    PAINTERS[name][0](overlay, frame, points, np.random.default_rng(seed), paints())
+    for (x, y), seen in zip(points, overlay.visible(points, frame.unit), strict=True):
+        column, row = round(x), round(y)
+        # The unit is 45 pixels or so: a neighbourhood of three by three.
+        around = (slice(row - 1, row + 2), slice(column - 1, column + 2))
+        if not seen:
+            assert overlay.alpha[around].mean() > HIDDEN_ABOVE
+        elif name not in HARMLESS:
+            assert overlay.hiding[around].mean() <= HIDDEN_ABOVE + 1e-5
+
+
+@pytest.mark.parametrize(("opacity", "gap", "seen"), [(1.0, 1, False), (0.4, 1, True),
+                                                      (1.0, 6, True)])  # fmt: skip
+def test_strands_hide_where_they_are_dense_and_opaque(opacity: float, gap: int, seen: bool) -> None:
+    overlay = Overlay(60, 60)
+    columns = np.arange(0, 60, gap, dtype=np.float64)
+    curves = np.stack([np.stack([columns, np.full_like(columns, y)], axis=1) for y in (5, 30, 55)],
+                      axis=1)  # fmt: skip
+    strands(overlay, np.random.default_rng(0), curves, (90, 60, 30), 1, opacity=opacity)
+    assert overlay.visible(np.array([[33.0, 30.0]]), 50.0)[0] == seen
+
+
+def test_layer_over_layer_hides_as_both_together() -> None:
+    below, above = Overlay(4, 4), Overlay(4, 4)
+    half = np.full((4, 4), 0.5, np.float32)
+    below.paint(half, (200, 0, 0), hides=True)
+    above.paint(half, (0, 0, 200), hides=True)
+    below.lay(above)
+    np.testing.assert_allclose(below.alpha, 0.75)
+    np.testing.assert_allclose(below.hiding, 0.75)
+    np.testing.assert_allclose(below.colour[0, 0], [50, 0, 100])
+    below.fade(np.zeros((4, 4), np.float32))
+    assert below.alpha.max() == below.hiding.max() == below.colour.max() == 0
+
+
+def test_softened_layer_keeps_its_mass_and_moves_along_its_streak() -> None:
+    overlay = Overlay(41, 41)
+    dot = np.zeros((41, 41), np.float32)
+    dot[20, 20] = 1
+    overlay.paint(dot, (100, 100, 100), hides=True)
+    overlay.soften(0.0, np.array([8.0, 0.0]))
+    assert overlay.alpha.sum() == pytest.approx(1, abs=1e-4)
+    assert (overlay.alpha.sum(axis=1) > 0).sum() == 1
+    assert 8 <= (overlay.alpha.sum(axis=0) > 0).sum() <= 10
+    np.testing.assert_allclose(overlay.hiding, overlay.alpha, atol=1e-6)
+    overlay.soften(1.0)
+    assert overlay.alpha.sum() == pytest.approx(1, abs=1e-3)
 
 
 @settings(max_examples=25, deadline=None)
@@ -110,7 +228,7 @@ def test_same_seed_paints_the_same(seed: int) -> None:
     layers = []
     for _ in range(2):
         overlay = Overlay(64, 64)
-        paint_occluders(overlay, points / 2, np.random.default_rng(seed), Paints())
+        paint_occluders(overlay, points / 2, np.random.default_rng(seed), paints())
         layers.append(overlay)
     np.testing.assert_array_equal(layers[0].colour, layers[1].colour)
     np.testing.assert_array_equal(layers[0].hiding, layers[1].hiding)
@@ -127,6 +245,56 @@ def test_occluded_picture_differs_where_it_says(kind: str) -> None:
     rows, columns = np.rint(points[~visible]).astype(int).T[::-1]
     changed = (occluded[rows, columns] != image[rows, columns]).any(axis=1)
     assert changed.mean() > 0.8
+
+
+def test_training_never_paints_what_evaluation_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path(trial.__file__).parent
+    importers = [
+        file.name
+        for file in package.parent.rglob("*.py")
+        if re.search(r"import .*\btrial\b|\btrial import|occlude\.trial", file.read_text("utf-8"))
+    ]
+    assert importers == ["__init__.py"]
+
+    def refused(*_: object) -> None:
+        raise AssertionError("training painted an occluder of the evaluation")
+
+    for name in ("mask", "sunglasses", "hand"):
+        monkeypatch.setattr(trial, name, refused)
+    points = face()
+    for seed in range(200):
+        overlay = Overlay(SIZE, SIZE)
+        paint_occluders(overlay, points, np.random.default_rng(seed), Paints())
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden", "seen"),
+    [("mask", [*MOUTH, 8, 33], EYES), ("sunglasses", [37, 40, 43, 46], MOUTH)],
+)
+def test_evaluation_occluders_hide_what_they_are_worn_over(
+    kind: str, hidden: list[int], seen: list[int]
+) -> None:
+    image, points = drawn_face(300)
+    pictures = []
+    for seed in range(12):
+        occluded, visible = occlude_picture(image, points, kind, np.random.default_rng(seed))  # type: ignore[arg-type]
+        again, same = occlude_picture(image, points, kind, np.random.default_rng(seed))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(occluded, again)
+        np.testing.assert_array_equal(visible, same)
+        assert not visible[hidden].any()
+        assert visible[seen].all()
+        pictures.append(occluded)
+    assert (pictures[0] != pictures[1]).any()
+
+
+@pytest.mark.parametrize("size", [19, 29, 98])
+def test_evaluation_occluders_take_every_scheme(size: int) -> None:
+    rng = np.random.default_rng(1)
+    image, points = drawn_face(200)[0], rng.uniform(60, 140, (size, 2))
+    for kind in ("rectangle", "mask", "sunglasses", "hand"):
+        occluded, visible = occlude_picture(image, points, kind, rng)
+        assert (occluded != image).any()
+        assert visible.shape == (size,)
 
 
 def test_rectangle_covers_thirty_percent_of_the_box() -> None:

@@ -12,24 +12,26 @@ import numpy as np
 import pytest
 
 from aadn.errors import InputError, MissingDependencyError
-from aadn.plots import plot_bars, plot_ced, plot_maps
+from aadn.plots import plot_bars, plot_ced, plot_maps, plot_reliability
 
 pytest.importorskip("matplotlib")
 
 FACE = np.full((8, 8, 3), 200, np.uint8)
 MAP = np.linspace(0, 1, 49).reshape(7, 7)
+DIAGRAM = ([0.1, np.nan, 0.9], [0.0, np.nan, 1.0], [1000, 0, 234])
 
 
 def draw_all(folder: Path) -> list[Path]:
     plot_ced({"all": [1.0, 2.0], "common": [1.0]}, folder / "ced.svg")
     plot_bars({"plain": 1.5, "r = 16": 2.25}, folder / "bars.svg", ylabel="parameters, M")
     plot_maps([{"face": FACE, "P": MAP}], folder / "maps.svg")
+    plot_reliability({"all": DIAGRAM}, folder / "reliability.svg")
     return sorted(folder.iterdir())
 
 
 def test_the_same_plot_is_the_same_file(tmp_path: Path) -> None:
     first, second = (draw_all(tmp_path / name) for name in ("a", "b"))
-    assert len(first) == 3
+    assert len(first) == 4
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert b"<dc:date>" not in one.read_bytes()
@@ -53,6 +55,23 @@ def test_more_curves_than_colours(tmp_path: Path) -> None:
     image = (tmp_path / "ced.svg").read_text("utf-8").replace("\n", " ")
     styles = re.findall(r'style="(fill: none; [^"]*stroke-width: 1.5[^"]*)"', image)
     assert len(set(styles)) == 9
+
+
+def test_reliability_names_its_curves_with_their_counts(tmp_path: Path) -> None:
+    plot_reliability({"all": DIAGRAM, "mask": DIAGRAM}, tmp_path / "r.svg")
+    written = texts(tmp_path / "r.svg")
+    assert {"all (1,234)", "mask (1,234)", "predicted probability"} <= set(written)
+
+
+@pytest.mark.parametrize(
+    "curve", [([0.5], [0.5], [0]), ([0.5], [0.5, 0.6], [1]), ([[0.5]], [[0.5]], [[1]])]
+)
+def test_wrong_reliability(tmp_path: Path, curve: Any) -> None:
+    with pytest.raises(InputError, match="curve 'a': expected mean, share and entries"):
+        plot_reliability({"a": curve}, tmp_path / "r.png")
+    with pytest.raises(InputError, match="at least one curve"):
+        plot_reliability({}, tmp_path / "r.png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_bars_have_their_values_and_labels(tmp_path: Path) -> None:

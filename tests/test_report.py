@@ -36,6 +36,7 @@ def report_of(
     benchmark: str | None = "300w",
     incomplete: bool = False,
     labelled: bool = True,
+    uncertain: bool = False,
     **changes: Any,
 ) -> Report:
     """Every third face is challenging; each landmark is moved to the right by its face's NME."""
@@ -56,7 +57,10 @@ def report_of(
     visible = np.ones(errors.shape, bool)
     visible[:, :17] = False
     visibility = np.where(np.isnan(errors), np.nan, np.where(visible, 0.9, 0.2))
-    measured = Measured(errors, np.isnan(nme), visible if labelled else None, visibility)
+    uncertainty = errors / 2 if uncertain else np.full(errors.shape, np.nan)
+    measured = Measured(
+        errors, np.isnan(nme), visible if labelled else None, visibility, uncertainty, visibility
+    )
     parts = [
         {
             "part": part,
@@ -86,8 +90,9 @@ def written(folder: Path, report: Report, **options: Any) -> str:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of the text: no curve and one picture."""
+    """For tests of the text: no curves and one picture."""
     monkeypatch.setattr(module, "plot_ced", lambda *_, **__: None)
+    monkeypatch.setattr(module, "plot_reliability", lambda *_: None)
     monkeypatch.setattr(module, "WORST", 1)
 
 
@@ -107,11 +112,14 @@ def test_the_folder_is_whole(tmp_path: Path) -> None:
     text = written(tmp_path / "new" / "out", report, title="A title")
     out = tmp_path / "new" / "out"
     names = sorted(p.name for p in out.iterdir())
-    assert names == ["ced.png", "ced.svg", "report.json", "report.md", "worst", "worst.jpg"]
+    assert names == [
+        "ced.png", "ced.svg", "reliability.png", "reliability.svg", "report.json", "report.md",
+        "worst", "worst.jpg",
+    ]  # fmt: skip
     assert json.loads((out / "report.json").read_text("utf-8")) == report.results
     assert text.startswith("# A title\n")
     links = re.findall(r"\]\(([^)]*)\)", text)
-    assert len(links) == 2 + 10
+    assert len(links) == 3 + 10
     assert all((out / link).is_file() for link in links)
     for fact in ("net, sha256 " + "ab" * 32, "12, of which 1 missed", "inter-ocular", "complete"):
         assert fact in text
@@ -142,7 +150,8 @@ def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     first = {p: p.read_bytes() for p in tmp_path.rglob("*.*")}
     write_report(report_of(), tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.*")} == first
-    write_report(report_of(nme=[2.0, 3.0]), tmp_path)
+    write_report(report_of(nme=[2.0, 3.0], labelled=False), tmp_path)
+    assert not list(tmp_path.glob("reliability.*"))
     names = sorted(p.name for p in (tmp_path / "worst").iterdir())
     assert names == ["01_nme_3.00_image_01.jpg", "02_nme_2.00_image_00.jpg", "mine.jpg"]
 
@@ -253,6 +262,11 @@ def test_all_figures(tmp_path: Path) -> None:
     (lines,) = rows(text, "All figures")
     assert "visibility, ROC-AUC" not in {line[0] for line in lines}
     assert "do not say which landmarks are hidden" in text
+    assert "reliability.svg" not in text
+    (lines,) = rows(written(tmp_path, report_of(uncertain=True)), "All figures")
+    values |= {line[0]: line[1:] for line in lines}
+    assert values["uncertainty, true over predicted distance"] == ["2.00"] * 3
+    assert values["uncertainty, rank correlation"] == ["1.000"] * 3
 
 
 @pytest.mark.usefixtures("quick")

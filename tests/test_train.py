@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from faces import write_faces
@@ -19,7 +20,7 @@ torch = pytest.importorskip("torch")
 from aadn import checkpoint  # noqa: E402
 from aadn.config import ModelConfig, TrainConfig  # noqa: E402
 from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
-from aadn.train import train  # noqa: E402
+from aadn.train import HIDDEN, SEEN, load, relabelled, train  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -53,11 +54,14 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
     assert len(records) == 12
     assert records[-1]["nme"] < 0.5 * records[0]["nme"]
     assert all(r["images_per_second"] > 0 for r in records)
+    assert 0.05 <= records[-1]["visibility_threshold"] <= 0.95
+    assert 0 <= records[-1]["calibration_error"] <= 1
     network = checkpoint.load_network(best)
-    points, visibility, occlusion = network(np.zeros((3, 32, 32, 3), np.uint8))
+    points, visibility, occlusion, uncertainty = network(np.zeros((3, 32, 32, 3), np.uint8))
     assert points.shape == (3, 68, 2)
     assert ((visibility >= 0) & (visibility <= 1)).all()
     assert occlusion.shape == (3, 7, 7)
+    assert (uncertainty > 0).all()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "odn", "aadn"])
@@ -197,13 +201,15 @@ def test_a_checkpoint_can_start_another_run(data: Path, tmp_path: Path) -> None:
     best = train(small(data, tmp_path / "a", epochs=1))
     train(small(data, tmp_path / "b", epochs=1, initial=best))
     with pytest.raises(WeightsError, match="expected ModelConfig"):
-        train(small(data, tmp_path / "c", initial=best, model=ModelConfig(size=48)))
+        train(small(data, tmp_path / "c", initial=best, model=ModelConfig(size=32, reduction=16)))
+    train(small(data, tmp_path / "d", epochs=1, initial=best, model=ModelConfig(size=48)))
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
-     {"trunk": "resnet18"}, {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}],
+     {"trunk": "resnet18"}, {"relabel": True}, {"twice": (Path("other"),)},
+     {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}],
 )  # fmt: skip
 def test_unusable_settings_are_refused(
     data: Path, tmp_path: Path, changes: dict[str, object]
@@ -216,3 +222,36 @@ def test_a_loss_that_explodes_is_named(data: Path, tmp_path: Path) -> None:
     model = ModelConfig(name="resnet18", size=32)
     with pytest.raises(InputError, match="learning-rate"):
         train(small(data, tmp_path, model=model, learning_rate=1e30, warmup=0))
+
+
+def test_faces_of_some_folders_count_twice(data: Path, tmp_path: Path) -> None:
+    other = write_faces(tmp_path / "other", 10, seed=1)
+    config = small(data, tmp_path / "run", folders=(data, other), twice=(other,), hold_out=0.2)
+    faces = load(config)
+    once = load(replace(config, twice=()))
+    assert not {p.tobytes() for p in faces.validation.images} & {
+        p.tobytes() for p in faces.training.images
+    }
+    again = len(faces.training.images) - len(once.training.images)
+    assert 5 <= again <= 10
+    assert len(faces.validation.images) == len(once.validation.images)
+    np.testing.assert_array_equal(faces.training.images[:-again], once.training.images)
+
+
+def test_relabelling_takes_what_the_initial_network_sees(data: Path, tmp_path: Path) -> None:
+    best = train(small(data, tmp_path / "run", epochs=1))
+    config = small(data, tmp_path / "again", initial=best, relabel=True, model=ModelConfig(size=48))
+    crops = load(config).training
+    unlike = replace(crops, visible=crops.visible.copy())
+    unlike.visible[0, :3] = 0  # known to be hidden
+    labels = relabelled(config, unlike, torch.device("cpu"), False).visible
+    network = checkpoint.load_network(best)
+    # It sees 32 pixels, whatever the new run does: the middle two thirds of the stored 72.
+    to_crop = np.array([[32 / 48, 0, 15.5 - 35.5 * 32 / 48], [0, 32 / 48, 15.5 - 35.5 * 32 / 48]])
+    seen = network(np.stack([cv2.warpAffine(p, to_crop, (32, 32)) for p in crops.images]))[1]
+    assert (labels[0, :3] == 0).all()
+    sure = np.abs(seen[1:, :, None] - [HIDDEN, SEEN]).min(axis=2) > 0.05
+    assert sure.mean() > 0.5
+    expected = np.where(seen < HIDDEN, 0.0, np.where(seen < SEEN, np.nan, 1.0))
+    np.testing.assert_array_equal(labels[1:][sure], expected[1:][sure])
+    assert train(config).exists()

@@ -8,7 +8,7 @@ the pictures of a batch with torch, on the CPU or a GPU. All ranges are our choi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from aadn.crops import CropSet
 from aadn.geometry import BORDER_VALUE, FloatArray, beyond, invert, transform
-from aadn.occlude import Cutouts, Overlay, Paints, paint_occluders
+from aadn.occlude import Cutouts, Look, Overlay, Paints, paint_occluders
 from aadn.occlude.overlay import FaceFrame
 from aadn.schemes import Scheme, scheme_of
 
@@ -67,14 +67,14 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         index: which stored crop.
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
         points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
-        visible (L,) float32: 1 seen, 0 hidden, NaN where not labelled.
+        visible (L,) float32: 1 seen, 0 hidden, NaN where unknown or not labelled.
         face, seen (M, M) float32: share of a cell that is face; that no occluder covers.
         colour (S, S, 3), alpha (S, S) uint8: the occluders, colour multiplied by alpha.
         light (9,) float32: gain of R, G, B, contrast, brightness, greyness, blur's sigma in
             pixels, side of the low-resolution copy in pixels (0 = none), noise's sigma.
         seed: of the noise.
 
-    From epoch `mirror_epochs` on no face is mirrored.
+    From epoch `mirror_epochs` on no face is mirrored. `label_offset` is TrainConfig's.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         *,
         occluders: bool = True,
         mirror_epochs: int | None = None,
+        label_offset: float = 0.0,
     ) -> None:
         self.crops = crops
         self.size = size
@@ -95,8 +96,9 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         self.cutouts = cutouts
         self.occluders = occluders
         self.mirror_epochs = mirror_epochs
+        self.label_offset = label_offset
         self.scheme: Scheme = scheme_of(crops.points.shape[1])
-        self.paints = Paints(crops.images, cutouts.textures if cutouts else ())
+        self.paints = Paints(crops.images, crops.points, cutouts.textures if cutouts else ())
 
     def __len__(self) -> int:
         return len(self.crops.images)
@@ -114,14 +116,19 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         visible = self.crops.visible[index].copy()
         if flip:
             points, visible = points[self.scheme.flip], visible[self.scheme.flip]
+            # Labels to the right of what they mean lie, mirrored, as far to its left: move them
+            # to the right of it again. The first column is where a step to the right leads.
+            offset = self.label_offset * self.crops.scales[index]
+            points = points - 2 * offset * to_crop[:, 0]
 
         overlay = Overlay(size, size)
         if self.occluders:
-            paint_occluders(overlay, points, rng, self.paints, self.cutouts)
+            look = Look.of(self.crops.images[index], self.crops.points[index])
+            paints = replace(self.paints, look=look)
+            paint_occluders(overlay, points, rng, paints, self.cutouts)
         unit = FaceFrame.of(points).unit
         covered = ~overlay.visible(points, unit) | beyond(points, size, size)
-        # Every landmark counts as seen unless the release or an occluder says otherwise.
-        visible = np.where(covered, 0.0, np.where(np.isnan(visible), 1.0, visible))
+        visible = np.where(covered, 0.0, visible)
         labelled = np.isfinite(points).all(axis=1)
         return {
             "index": index,

@@ -17,7 +17,7 @@ from torch import Tensor
 from aadn.augment import normalise
 from aadn.config import ModelConfig
 from aadn.errors import InputError, WeightsError
-from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD
+from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD, Float32
 from aadn.files import write_whole
 from aadn.geometry import CROP_FACTOR
 from aadn.models.build import Network, build
@@ -25,6 +25,10 @@ from aadn.network import CHUNK, Card
 from aadn.schemes import scheme_of
 
 FORMAT = 1
+
+ADDED = frozenset({"spread.weight", "spread.bias"})
+"""Tensors that checkpoints of aadn 0.1 lack: its heatmap network gave no uncertainty. Such a
+checkpoint is good to train on from, where they keep their initial values, and for nothing else."""
 
 
 def save(
@@ -75,6 +79,11 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
+        if set(wrong) == ADDED and not ADDED & set(tensors):
+            raise WeightsError(
+                f"{path}: was made before the network gave an uncertainty and lacks "
+                f"{', '.join(wrong)}; train on from it with --initial, or use the aadn that made it"
+            )
         raise WeightsError(
             f"{path}: the weights are of another model; {len(wrong)} tensors are missing, "
             f"unexpected or of another shape, the first is {wrong[0]}"
@@ -82,22 +91,47 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     module.load_state_dict(tensors)
 
 
-def load_model(path: Path) -> tuple[Network, ModelConfig]:
+def load_model(path: Path) -> tuple[Network, ModelConfig, dict[str, Any]]:
     """The network of a checkpoint with its averaged weights, ready for inference.
 
-    Raises WeightsError as `load` does, and if the weights are of another model.
+    Also its configuration and the state that it was saved with. Raises WeightsError as `load` does,
+    and if the weights are of another model.
     """
-    tensors, config, _ = load(path)
+    tensors, config, state = load(path)
     network = build(config)
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
     load_state(network, weights, path)
-    return network.eval(), config
+    return network.eval(), config, state
+
+
+def start_from(network: Network, config: ModelConfig, path: Path) -> str:
+    """Fill a network with a checkpoint's averaged weights, to train on from them.
+
+    The checkpoint's input may be of another size, where the network's weights do not depend on it.
+    Of a checkpoint that has none of ADDED, these keep the values they have in `network`. Returns a
+    line that says what was loaded and what was not. Raises WeightsError as `load_model` does, and
+    if the checkpoint's configuration is not `config` in all but the size.
+    """
+    tensors, other, _ = load(path)
+    if dataclasses.replace(other, size=config.size) != config:
+        raise WeightsError(f"{path}: expected {config}, got {other}")
+    weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
+    own = network.state_dict()
+    kept = {} if ADDED & set(weights) else {n: own[n] for n in sorted(ADDED & set(own))}
+    load_state(network, weights | kept, path)
+    left = f", which lacks {', '.join(kept)}: these start anew" if kept else ""
+    return f"starting from {path}{left}"
 
 
 class TorchNetwork:
     """A checkpoint behind the same interface as aadn.network.Network: crops to landmarks."""
 
-    def __init__(self, network: Network, config: ModelConfig) -> None:
+    def __init__(
+        self,
+        network: Network,
+        config: ModelConfig,
+        visibility_threshold: float = VISIBILITY_THRESHOLD,
+    ) -> None:
         self.network = Deployed(network.folded())
         self.card = Card(
             model=config.name,
@@ -105,21 +139,22 @@ class TorchNetwork:
             landmarks=config.landmarks,
             size=config.input_size,
             crop_factor=CROP_FACTOR,
-            visibility_threshold=VISIBILITY_THRESHOLD,
+            visibility_threshold=visibility_threshold,
         )
 
-    def __call__(
-        self, crops: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Crops (N, S, S, 3) uint8 RGB -> points (N, L, 2) px, visibility (N, L), occlusion."""
+    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32, Float32]:
+        """Crops (N, S, S, 3) uint8 RGB -> points, visibility, occlusion and uncertainty.
+
+        As `aadn.network.Network` gives them.
+        """
         starts = range(0, max(1, len(crops)), CHUNK)
         parts = [torch.from_numpy(crops[i : i + CHUNK]) for i in starts]
         with torch.inference_mode():
             outputs = [self.network(part) for part in parts]
-        points, visibility, occlusion = (
+        points, visibility, occlusion, uncertainty = (
             torch.cat(arrays).numpy() for arrays in zip(*outputs, strict=True)
         )
-        return points, visibility, occlusion
+        return points, visibility, occlusion, uncertainty
 
 
 class Deployed(torch.nn.Module):
@@ -133,11 +168,12 @@ class Deployed(torch.nn.Module):
         cells = OCCLUSION_GRID if seen is None else seen.shape[1]
         self.register_buffer("resize", _area_weights(cells, OCCLUSION_GRID))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Crops (N, S, S, 3) uint8 RGB.
 
-        Returns points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] and occlusion
-        (N, 7, 7) = 1 - P in [0, 1], P averaged to 7×7 by area; NaN without a distillation module.
+        Returns points (N, L, 2) in crop pixels; visibility (N, L) in [0, 1]; occlusion (N, 7, 7)
+        = 1 - P in [0, 1], P averaged to 7×7 by area, NaN without a distillation module; and
+        uncertainty (N, L) in crop pixels, NaN without that head.
         """
         prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
         points = prediction.points * self.network.size - 0.5
@@ -147,7 +183,11 @@ class Deployed(torch.nn.Module):
         else:
             assert isinstance(self.resize, Tensor)
             occlusion = 1 - self.resize @ prediction.seen.float() @ self.resize.T
-        return points, torch.sigmoid(prediction.visibility), occlusion
+        if prediction.uncertainty is None:
+            uncertainty = torch.full_like(points[..., 0], torch.nan)
+        else:
+            uncertainty = prediction.uncertainty * self.network.size
+        return points, torch.sigmoid(prediction.visibility), occlusion, uncertainty
 
 
 def _area_weights(source: int, target: int) -> Tensor:
@@ -160,5 +200,10 @@ def _area_weights(source: int, target: int) -> Tensor:
 
 
 def load_network(path: Path) -> TorchNetwork:
-    """A checkpoint as a callable for evaluation; WeightsError as in `load`."""
-    return TorchNetwork(*load_model(path))
+    """A checkpoint as a callable for evaluation; WeightsError as in `load`.
+
+    Its visibility threshold is the one that training chose on the validation faces.
+    """
+    network, config, state = load_model(path)
+    chosen = state.get("metrics", {}).get("visibility_threshold")
+    return TorchNetwork(network, config, chosen or VISIBILITY_THRESHOLD)

@@ -75,6 +75,8 @@ class LossWeights:
         visibility: cross-entropy of each landmark's visibility, mean over the known ones.
         heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
         seen: cross-entropy between P and where, on the face, no occluder was painted.
+        uncertainty: negative log-likelihood of each landmark's distance to the truth under an
+            exponential distribution of the predicted mean (heatmap).
     """
 
     squared: float | None = None
@@ -83,6 +85,7 @@ class LossWeights:
     visibility: float | None = None
     heatmap: float | None = None
     seen: float | None = None
+    uncertainty: float | None = None
 
     def for_model(self, name: ModelName) -> dict[str, float]:
         """Every term's weight for a network."""
@@ -93,7 +96,13 @@ class LossWeights:
 
 # The paper gives no weights: our choice.
 _PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
-_HEATMAP_LOSS = {"absolute": 40.0, "visibility": 0.5, "heatmap": 0.4, "seen": 0.3}
+_HEATMAP_LOSS = {
+    "absolute": 40.0,
+    "visibility": 0.5,
+    "heatmap": 0.4,
+    "seen": 0.3,
+    "uncertainty": 0.05,
+}
 
 
 @dataclass(frozen=True)
@@ -118,11 +127,18 @@ class TrainConfig:
         mirror: share of the epochs in which half of the faces are mirrored. The last ones learn
             left and right as labelled: labels are no exact mirror images (300-W's lie about a
             pixel to one side), which a network trained on mirrored faces averages away.
+        label_offset: how far the labels lie to the right of what they mean, in pixels of the
+            source pictures; mirrored labels are moved to lie so too. benchmarks/label_offset.py
+            measures it.
+        twice: those of the training folders whose faces count twice in an epoch.
         paint_occluders: put synthetic occluders on training faces.
         trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
             ImageNet's.
-        initial: a checkpoint of the same model to start from.
+        initial: a checkpoint of the same model to start from; its input may be of another size.
+        relabel: let the initial network say which landmarks of the training faces are hidden by
+            what is in the picture, where no release labels that. A run that is resumed asks it
+            again: keep the file as it is.
         resume: go on from `out`/last.safetensors.
         seed: of weights, order, augmentation and occluders.
         split_seed: of which faces are held out, and of the occluders put on them; keep it when a
@@ -149,9 +165,12 @@ class TrainConfig:
     ema: float = 0.999
     occluders: Path | None = None
     mirror: float = 0.6
+    label_offset: float = 0.0
+    twice: tuple[Path, ...] = ()
     paint_occluders: bool = True
     trunk: str | None = None
     initial: Path | None = None
+    relabel: bool = False
     resume: bool = False
     seed: int = 0
     split_seed: int = 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.datasets.folder import check_points
-from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, transform, warp
+from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, scale_of, transform, warp
 from aadn.samples import Sample
 
 MARGIN = 1.5
@@ -24,14 +24,17 @@ class CropSet:
     Attributes:
         images: (N, T, T, 3) uint8 RGB.
         points: (N, L, 2) float64, pixels of the stored crops; NaN = not labelled.
-        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown.
+        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown. Where a release does not say, every
+            landmark in the picture counts as seen.
         margin: side of a stored crop over the side of what a network sees.
+        scales: (N,) pixels of the stored crop for one of the source picture.
     """
 
     images: NDArray[np.uint8]
     points: NDArray[np.float64]
     visible: NDArray[np.float64]
     margin: float
+    scales: NDArray[np.float64]
 
 
 def cut_crops(
@@ -47,15 +50,17 @@ def cut_crops(
     count, landmarks = len(samples), len(samples[0].points)
     images = np.empty((count, stored, stored, 3), np.uint8)
     points = np.empty((count, landmarks, 2))
-    visible = np.full((count, landmarks), np.nan)
+    visible = np.ones((count, landmarks))
+    scales = np.empty(count)
     for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
         image = sample.picture()
         check_points(sample, image.shape[1], image.shape[0])
         matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
         images[i] = warp(image, matrix, stored)
+        scales[i] = scale_of(matrix)
         points[i] = transform(sample.points, matrix)
         if sample.visible is not None:
             visible[i] = sample.visible
         outside = beyond(sample.points, image.shape[1], image.shape[0])
         visible[i][outside | beyond(points[i], stored, stored)] = 0.0
-    return CropSet(images, points, visible, margin)
+    return CropSet(images, points, visible, margin, scales)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -24,9 +25,10 @@ from aadn.datasets.release import read_release, tally
 from aadn.detect import Detector, default_detector
 from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.files import write_whole
-from aadn.geometry import beyond, crop_matrix, invert, transform, warp
+from aadn.geometry import beyond, crop_matrix, invert, scale_of, transform, warp
 from aadn.metrics import (
     Normaliser,
+    Reliability,
     auc,
     average_precision,
     expected_calibration_error,
@@ -34,7 +36,9 @@ from aadn.metrics import (
     mean_over,
     normalisers,
     point_errors,
+    rank_correlation,
     recall_at_precision,
+    reliability,
     roc_auc,
 )
 from aadn.network import CHUNK, DEFAULT_WEIGHTS, Card, Network
@@ -64,11 +68,14 @@ class CropNetwork(Protocol):
     def card(self) -> Card:
         """What the network is, and how its crops are cut."""
 
-    def __call__(self, crops: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    def __call__(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Crops (N, S, S, 3) uint8 RGB, S the card's size, to landmarks.
 
-        Returns points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1] (NaN from a network
-        without it) and occlusion (N, 7, 7).
+        Returns points (N, L, 2) in crop pixels, visibility (N, L) in [0, 1], occlusion (N, 7, 7)
+        and uncertainty (N, L) in crop pixels; of the last three, NaN for what the network does not
+        give.
         """
 
 
@@ -84,21 +91,43 @@ class Measured:
             the faces.
         visibility: (N, L) predicted visibility in [0, 1]; NaN for a missed face, or everywhere
             from a network that does not predict it.
+        uncertainty: (N, L) expected distance to the truth, in percent of the normaliser as
+            `errors`; NaN as for `visibility`.
+        mapped: (N, L) the probability map P, 1 = visible face, read at the predicted landmarks;
+            NaN as for `visibility`.
     """
 
     errors: FloatArray
     missed: BoolArray
     visible: BoolArray | None
     visibility: FloatArray
+    uncertainty: FloatArray
+    mapped: FloatArray
 
     def __getitem__(self, rows: NDArray[Any]) -> Measured:
-        visible = None if self.visible is None else self.visible[rows]
-        return Measured(self.errors[rows], self.missed[rows], visible, self.visibility[rows])
+        return Measured(
+            self.errors[rows],
+            self.missed[rows],
+            None if self.visible is None else self.visible[rows],
+            self.visibility[rows],
+            self.uncertainty[rows],
+            self.mapped[rows],
+        )
 
     @property
     def nme(self) -> FloatArray:
         """NME of each face in percent, (N,); NaN for a face that is missed or has no labels."""
         return mean_over(self.errors, np.isfinite(self.errors))
+
+    def reliability(self, bins: int = 10) -> Reliability | None:
+        """Predicted visibility beside the true one, over the landmarks found and labelled.
+
+        None where the true visibility is not known, or none is predicted.
+        """
+        judged = np.isfinite(self.visibility) & np.isfinite(self.errors)
+        if self.visible is None or not judged.any():
+            return None
+        return reliability(self.visibility[judged], self.visible[judged], bins)
 
     def numbers(self, threshold: float, visibility_threshold: float) -> dict[str, Any]:
         """The measured entries of `Report.results`.
@@ -128,19 +157,33 @@ class Measured:
         recall = recall_at_precision(1 - seen, ~truth, 0.8) if known else None
         calibration = expected_calibration_error(seen, truth) if known else None
         false_alarms = _mean((seen[truth] < visibility_threshold).astype(float)) if known else None
+        read = np.isfinite(self.mapped) & labelled
+        called = self.visibility[found] < visibility_threshold
         return result | {
             "visibility_auc": area,
             "hidden_points": int((~visible[labelled]).sum()) if known else None,
             "hidden_average_precision": precision,
             "hidden_recall_at_precision_80": None if recall is None else 100 * recall,
             "visible_called_hidden": None if false_alarms is None else 100 * false_alarms,
+            "called_hidden": 100 * float(called.mean()) if len(called) else None,
             "calibration_error": calibration,
+            "map_auc": roc_auc(self.mapped[read], visible[read]) if known else None,
+            **self._of_uncertainty(),
             **{
                 f"nme_p{p}": float(np.percentile(nme, p)) if len(nme) else None
                 for p in (90, 95, 99)
             },
             "fr": 100 * failure_rate(nme, threshold) if len(nme) else None,
             "auc": 100 * auc(nme, threshold) if len(nme) else None,
+        }
+
+    def _of_uncertainty(self) -> dict[str, float | None]:
+        known = np.isfinite(self.uncertainty) & np.isfinite(self.errors)
+        predicted, true = self.uncertainty[known], self.errors[known]
+        total = predicted.sum()
+        return {
+            "uncertainty_ratio": float(true.sum() / total) if total > 0 else None,
+            "uncertainty_correlation": rank_correlation(predicted, true),
         }
 
 
@@ -153,8 +196,9 @@ class Report:
 
     - `images`: labelled faces; `missed`: those that the detector did not find. Every other number
       is over the faces found: a missed face has no error, and is no failure in `fr_8`.
-    - `normaliser`, `boxes`, `occlude`, `seed`, `model` (name, sha256 of its file), `benchmark`
-      (its name, split, and whether it is incomplete; null for folders): what was run.
+    - `normaliser`, `boxes`, `occlude`, `occluders` ("drawn", or the folder of cut-outs), `seed`,
+      `model` (name, sha256 of its file), `benchmark` (its name, split, and whether it is
+      incomplete; null for folders): what was run.
     - `nme`: mean over faces of their NME, percent. `nme_visible`, `nme_hidden`: the same over the
       visible (hidden) landmarks of each face; faces without such landmarks are left out. Without
       occluders, and unless every face has labels of visibility, all landmarks count as visible and
@@ -168,7 +212,15 @@ class Report:
     - `hidden_points`: number of hidden landmarks; `hidden_average_precision` and
       `hidden_recall_at_precision_80` (percent) of finding them; `visible_called_hidden`: percent
       of visible landmarks whose visibility is below the network's `visibility_threshold`;
-      `calibration_error`: of visibility, expected over 15 bins.
+      `called_hidden`: percent of all landmarks, seen or not, so that it is known on clean faces
+      too; `calibration_error`: of visibility, expected over 15 bins.
+    - `map_auc`: as `visibility_auc`, of the distillation module's map P alone, at the 7×7 cells in
+      which networks give it, read at the predicted landmarks. Null from a network without it.
+    - `uncertainty_ratio`: mean true distance over mean predicted distance of the landmarks found
+      and labelled, 1 = calibrated, above 1 = too sure. `uncertainty_correlation`: Spearman's of the
+      two, -1…1. Both over all landmarks together, distances divided by their face's normaliser, so
+      that faces count alike and a large picture is not called uncertain. Null from a network
+      without uncertainty.
     - `parts`: the measured numbers of each folder, or of each part of a benchmark.
 
     Beside it: the `samples` (N), what was `measured` on each, and the `predicted` landmarks
@@ -265,7 +317,8 @@ def evaluate(
         detector: picture to landmark boxes (N, 4) and scores; None for `default_detector()`.
         occlude: what is put on each face before it is detected; it depends on the seed and on the
             picture's name (with that of its folder), not on the order of the samples.
-        occluders: folder of photographed occluders; None for drawn ones.
+        occluders: folder of photographed occluders; None for drawn ones, which training never
+            paints. Cut-outs that a network was trained with tell little of it.
         seed: of the occluders.
         threshold: of `fr` and `auc`, percent of the normaliser.
         sha256: of the network's file, for the report.
@@ -281,9 +334,9 @@ def evaluate(
     _check_arguments(samples, card.landmarks, normaliser, boxes, occlude, seed, threshold)
     scheme = scheme_of(card.landmarks)
     lengths = np.concatenate([_length(s, scheme, normaliser) for s in samples])
-    cutouts = None
+    cutouts, drawn = None, None if occlude == "none" else "drawn"
     if occlude != "none" and occluders is not None:
-        cutouts = Cutouts.load(Path(occluders))
+        cutouts, drawn = Cutouts.load(Path(occluders)), Path(occluders).name
     if boxes == "detector" and detector is None:
         detector = default_detector()
 
@@ -291,6 +344,8 @@ def evaluate(
     truth = np.stack([sample.points for sample in samples])
     predicted = np.full((count, landmarks, 2), np.nan)
     visibility = np.full((count, landmarks), np.nan)
+    uncertainty = np.full((count, landmarks), np.nan)
+    mapped = np.full((count, landmarks), np.nan)
     visible = np.ones((count, landmarks), bool)
     missed = np.zeros(count, bool)
     crops: list[NDArray[np.uint8]] = []
@@ -299,8 +354,10 @@ def evaluate(
     def flush() -> None:
         if not crops:
             return
-        points, seen, _ = network(np.stack(crops))
-        for (i, matrix), face, face_seen in zip(places, points, seen, strict=True):
+        points, seen, covered, spread = network(np.stack(crops))
+        for (i, matrix), face, face_seen, face_covered, face_spread in zip(
+            places, points, seen, covered, spread, strict=True
+        ):
             if not np.isfinite(face).all():
                 raise WeightsError(
                     f"the network's landmarks on {samples[i].image} are not finite; "
@@ -308,6 +365,8 @@ def evaluate(
                 )
             predicted[i] = transform(face, invert(matrix))
             visibility[i] = face_seen
+            uncertainty[i] = face_spread / scale_of(matrix)
+            mapped[i] = 1 - _read(face_covered, (face + 0.5) / card.size)
         crops.clear()
         places.clear()
 
@@ -340,7 +399,8 @@ def evaluate(
 
     known = occlude != "none" or all(sample.visible is not None for sample in samples)
     errors = 100 * point_errors(predicted, truth, lengths)
-    faces = Measured(errors, missed, visible if known else None, visibility)
+    spreads = 100 * uncertainty / lengths[:, None]
+    faces = Measured(errors, missed, visible if known else None, visibility, spreads, mapped)
     measured = faces.numbers(threshold, card.visibility_threshold)
     parts = dict.fromkeys(part for sample in samples for part in sample.parts)
     results = {
@@ -351,6 +411,7 @@ def evaluate(
         "threshold": threshold,
         "boxes": boxes,
         "occlude": occlude,
+        "occluders": drawn,
         "seed": seed,
         "model": {"name": card.model, "sha256": sha256},
         "visibility_threshold": card.visibility_threshold,
@@ -505,6 +566,14 @@ def _length(sample: Sample, scheme: Any, normaliser: Normaliser) -> FloatArray:
         return normalisers(scheme, sample.points[None], normaliser, sample.box[None])
     except InputError as error:
         raise InputError(f"{sample.image}: {error}") from None
+
+
+def _read(cells: NDArray[Any], points: NDArray[Any]) -> FloatArray:
+    """A map (h, w) over the crop at points (L, 2) in crop units, bilinear; (L,)."""
+    x, y = np.asarray(points * cells.shape[::-1] - 0.5, np.float32).T
+    maps = np.asarray(cells, np.float32)
+    read = cv2.remap(maps, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read, np.float64).ravel()
 
 
 def _name(sample: Sample) -> int:

@@ -16,7 +16,7 @@ import torch
 from aadn.checkpoint import Deployed, TorchNetwork, load_network
 from aadn.errors import MissingDependencyError, WeightsError
 from aadn.files import write_whole
-from aadn.network import Network
+from aadn.network import OUTPUTS, Network
 
 PARITY = 1e-4
 """How far ONNX Runtime's points may be from PyTorch's, in crop pixels."""
@@ -29,14 +29,16 @@ class Parity:
     points: float
     visibility: float
     occlusion: float
+    uncertainty: float
 
 
 def export(weights: Path, out: Path) -> Parity:
     """Write a checkpoint as ONNX with a dynamic batch.
 
     The file takes crops (N, S, S, 3) uint8 RGB and gives points (N, L, 2) in crop pixels,
-    visibility (N, L) and occlusion (N, 7, 7) (`Deployed`); its metadata describe it, so that it
-    works alone. It is written only if its points agree with PyTorch's to PARITY.
+    visibility (N, L), occlusion (N, 7, 7) and uncertainty (N, L) in crop pixels (`Deployed`), NaN
+    for what the network does not give; its metadata describe it, so that it works alone. It is
+    written only if its points agree with PyTorch's to PARITY.
 
     Raises:
         WeightsError: the checkpoint cannot be read, or the two disagree.
@@ -76,7 +78,7 @@ def _graph(network: TorchNetwork) -> bytes:
             deployed,
             (example,),
             input_names=["images"],
-            output_names=["points", "visibility", "occlusion"],
+            output_names=list(OUTPUTS),
             dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
             dynamo=True,
             verbose=False,
@@ -97,9 +99,9 @@ def compare(network: TorchNetwork, other: Network) -> Parity:
     crops = np.stack(
         [*rng.integers(0, 256, (3, size, size, 3)), np.full((size, size, 3), 127), smooth]
     ).astype(np.uint8)
-    differences = [
-        np.abs(ours - theirs) for ours, theirs in zip(network(crops), other(crops), strict=True)
-    ]
-    if np.isnan(differences[2]).all():  # a network without an occlusion map
-        differences[2] = np.zeros(1)
-    return Parity(*(float(d.max()) for d in differences))
+    differences = []
+    for ours, theirs in zip(network(crops), other(crops), strict=True):
+        # A network without an occlusion map, or without uncertainty, has none in both.
+        none = np.isnan(ours).all() and np.isnan(theirs).all()
+        differences.append(0.0 if none else float(np.abs(ours - theirs).max()))
+    return Parity(*differences)

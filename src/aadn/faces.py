@@ -28,6 +28,7 @@ class Face:
     Attributes:
         points: (L, 2) float32 picture pixels (x, y), (0, 0) the centre of the top-left pixel.
         visibility: (L,) float32 in [0, 1], 1 = seen.
+        uncertainty: (L,) float32 picture pixels, see `Faces`.
         box: (4,) float32 x0, y0, x1, y1.
         score: the detector's, in [0, 1].
         occlusion: (7, 7) float32 in [0, 1], 1 = hidden; NaN from a network without it.
@@ -35,6 +36,7 @@ class Face:
 
     points: Float32
     visibility: Float32
+    uncertainty: Float32
     box: Float32
     score: float
     occlusion: Float32
@@ -57,6 +59,8 @@ class Faces:
     Attributes:
         points: (N, L, 2) float32 picture pixels (x, y), (0, 0) the centre of the top-left pixel.
         visibility: (N, L) float32 in [0, 1], 1 = seen.
+        uncertainty: (N, L) float32 picture pixels, 0 or more: the expected distance between the
+            landmark's point and its true place. NaN from a network that does not give it.
         boxes: (N, 4) float32 x0, y0, x1, y1 around the landmarks, as the detector or the caller
             gave them.
         scores: (N,) float32 in [0, 1] of the detector; 1 for boxes that the caller gave.
@@ -72,6 +76,7 @@ class Faces:
 
     points: Float32
     visibility: Float32
+    uncertainty: Float32
     boxes: Float32
     scores: Float32
     occlusion: Float32
@@ -80,12 +85,13 @@ class Faces:
     crop_factor: float = CROP_FACTOR
 
     def __post_init__(self) -> None:
-        for name in ("points", "visibility", "boxes", "scores", "occlusion"):
+        for name in ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         count, size = (*self.points.shape, 0, 0)[:2]
         for name, shape in {
             "points": (count, size, 2),
             "visibility": (count, size),
+            "uncertainty": (count, size),
             "boxes": (count, 4),
             "scores": (count,),
             "occlusion": (count, OCCLUSION_GRID, OCCLUSION_GRID),
@@ -95,6 +101,9 @@ class Faces:
                 raise InputError(f"expected {name} of shape {shape}, got {got}")
         if not ((self.visibility >= 0) & (self.visibility <= 1)).all():
             raise InputError("expected visibility in [0, 1]")
+        known = self.uncertainty[~np.isnan(self.uncertainty)]
+        if not ((known >= 0) & np.isfinite(known)).all():
+            raise InputError("expected uncertainty of 0 or more pixels, or NaN")
 
     @classmethod
     def empty(cls, landmarks: int = 68, scheme: str = "ibug68") -> Faces:
@@ -104,7 +113,15 @@ class Faces:
             return np.zeros((0, *shape), np.float32)
 
         grid = OCCLUSION_GRID
-        return cls(none(landmarks, 2), none(landmarks), none(4), none(), none(grid, grid), scheme)
+        return cls(
+            none(landmarks, 2),
+            none(landmarks),
+            none(landmarks),
+            none(4),
+            none(),
+            none(grid, grid),
+            scheme,
+        )
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
@@ -126,6 +143,7 @@ class Faces:
             return Face(
                 self.points[index],
                 self.visibility[index],
+                self.uncertainty[index],
                 self.boxes[index],
                 float(self.scores[index]),
                 self.occlusion[index],
@@ -135,6 +153,7 @@ class Faces:
         return Faces(
             self.points[rows],
             self.visibility[rows],
+            self.uncertainty[rows],
             self.boxes[rows],
             self.scores[rows],
             self.occlusion[rows],

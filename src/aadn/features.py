@@ -113,7 +113,7 @@ def run(
         raise InputError(f"expected an occluder of {', '.join(get_args(Occlude))}; got {occlude!r}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
-    network, config = load_model(Path(weights))
+    network, config, _ = load_model(Path(weights))
     _distillation(network, f"{weights} ({config.name})")
     rows = []
     for path in map(Path, pictures):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from aadn.detect import Detector, default_detector
 from aadn.errors import InputError
 from aadn.faces import OCCLUSION_GRID, Faces, Float32
-from aadn.geometry import crop_matrix, invert, transform, warp
+from aadn.geometry import crop_matrix, invert, scale_of, transform, warp
 from aadn.images import load_image
 from aadn.network import Card, Network
 
@@ -92,15 +92,23 @@ class Landmarker:
             )
         size = self.card.size
         stack = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
-        points, visibility, occlusion = self._network(stack)
+        points, visibility, occlusion, uncertainty = self._network(stack)
         for face, inverse in enumerate(inverses):
             points[face] = transform(points[face], inverse)
+            uncertainty[face] *= scale_of(inverse)
         faces = []
         start = 0
         for picture_boxes, scores in found:
             rows = slice(start, start := start + len(picture_boxes))
             faces.append(
-                self._faces(points[rows], visibility[rows], picture_boxes, scores, occlusion[rows])
+                self._faces(
+                    points[rows],
+                    visibility[rows],
+                    uncertainty[rows],
+                    picture_boxes,
+                    scores,
+                    occlusion[rows],
+                )
             )
         return faces
 
@@ -114,12 +122,13 @@ class Landmarker:
         Raises:
             InputError: crops of another shape or type.
         """
-        points, visibility, occlusion = self._network(crops)
+        points, visibility, occlusion, uncertainty = self._network(crops)
         half = self.card.size / 2 / self.card.crop_factor
         middle = (self.card.size - 1) / 2
         box = np.array([middle - half, middle - half, middle + half, middle + half], np.float32)
         boxes = np.tile(box, (len(crops), 1))
-        return self._faces(points, visibility, boxes, np.ones(len(crops), np.float32), occlusion)
+        scores = np.ones(len(crops), np.float32)
+        return self._faces(points, visibility, uncertainty, boxes, scores, occlusion)
 
     def _boxes(self, image: NDArray[np.uint8], given: ArrayLike | None) -> tuple[Float32, Float32]:
         """Boxes (N, 4) and scores (N,), checked; float32 before anything is cut by them, so that
@@ -156,6 +165,7 @@ class Landmarker:
         self,
         points: Float32,
         visibility: Float32,
+        uncertainty: Float32,
         boxes: Float32,
         scores: Float32,
         occlusion: Float32,
@@ -163,6 +173,7 @@ class Landmarker:
         return Faces(
             points,
             visibility,
+            uncertainty,
             boxes,
             scores,
             occlusion.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID),

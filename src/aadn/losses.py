@@ -57,6 +57,8 @@ def total_loss(
         terms["heatmap"] = heatmap_loss(prediction.heatmaps, target, labelled)
     if weight["seen"] and prediction.seen is not None:
         terms["seen"] = seen_loss(prediction.seen, face, seen)
+    if weight["uncertainty"] and prediction.uncertainty is not None:
+        terms["uncertainty"] = uncertainty_loss(prediction.uncertainty, error, labelled)
     total = sum((weight[name] * term for name, term in terms.items()),
                 start=torch.zeros((), device=points.device))  # fmt: skip
     return total, terms
@@ -82,6 +84,18 @@ def heatmap_loss(heatmaps: Tensor, points: Tensor, labelled: Tensor) -> Tensor:
     logits = torch.log_softmax(heatmaps.flatten(2), dim=2).view_as(heatmaps)
     expected = torch.einsum("blh,blhw,blw->bl", gy, logits, gx) / mass.clamp(min=1e-6)
     return -(expected * counted).sum() / counted.sum().clamp(min=1)
+
+
+def uncertainty_loss(expected: Tensor, error: Tensor, labelled: Tensor) -> Tensor:
+    """Mean over the labelled of log b + d / b: d = ‖error‖ (B, L, 2), b the expected d (B, L) > 0.
+
+    The negative log-likelihood of d under an exponential distribution of mean b, lowest where b is
+    the mean of d. No gradient goes to the error: nothing is won by making it larger or smaller
+    (our choice).
+    """
+    distance: Tensor = torch.linalg.vector_norm(error.detach(), dim=2)
+    loss = expected.log() + distance / expected
+    return (loss * labelled).sum() / labelled.sum().clamp(min=1)
 
 
 def seen_loss(predicted: Tensor, face: Tensor, seen: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ Visibility: 1 = seen, 0 = hidden.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -151,9 +151,7 @@ def roc_auc(score: ArrayLike, label: ArrayLike) -> float | None:
     negatives = len(labels) - positives
     if positives == 0 or negatives == 0:
         return None
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(count) - (count - 1) / 2  # mid-ranks, counted from 1
-    total = ranks[place][labels].sum()
+    total = _ranks(scores)[labels].sum()
     return float((total - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -180,6 +178,28 @@ def recall_at_precision(score: ArrayLike, label: ArrayLike, precision: float = 0
     return float(recall[reached >= precision].max(initial=0.0))
 
 
+def best_threshold(visibility: ArrayLike, visible: ArrayLike) -> float | None:
+    """The threshold by which hidden landmarks are found best: with the highest F1.
+
+    Args:
+        visibility: (N,) predicted, in [0, 1]; a landmark below the threshold is called hidden.
+        visible: (N,) bool.
+
+    Returns:
+        One of 0.05, 0.06 … 0.95, the one nearest to 0.5 of several that are as good; None unless
+        some landmarks are hidden and some visible.
+    """
+    seen, truth = _scored(visibility, visible)
+    if truth.all() or not truth.any():
+        return None
+    grid = np.arange(5, 96) / 100
+    called = np.searchsorted(np.sort(seen), grid)
+    found = np.searchsorted(np.sort(seen[~truth]), grid)
+    f1 = 2 * found / (called + (~truth).sum())
+    best = np.flatnonzero(np.isclose(f1, f1.max(), rtol=1e-12))
+    return float(grid[best[np.argmin(np.abs(grid[best] - 0.5))]])
+
+
 def expected_calibration_error(
     probability: ArrayLike, label: ArrayLike, bins: int = 15
 ) -> float | None:
@@ -189,14 +209,78 @@ def expected_calibration_error(
     result is the mean over entries of |mean probability - share of positives| of their interval.
     None without entries. (15 intervals, as is usual.)
     """
-    predicted, labels = _scored(probability, label)
-    if len(predicted) == 0:
+    mean, share, entries = reliability(probability, label, bins)
+    if not entries.any():
         return None
-    if predicted.min() < 0 or predicted.max() > 1:
+    return float(np.nansum(entries * np.abs(mean - share)) / entries.sum())
+
+
+class Reliability(NamedTuple):
+    """A reliability diagram of K intervals.
+
+    Attributes:
+        mean: (K,) mean predicted probability of the interval's entries; NaN where there are none.
+        share: (K,) share of positives among them, 0…1; NaN where there are none.
+        entries: (K,) how many there are.
+    """
+
+    mean: FloatArray
+    share: FloatArray
+    entries: NDArray[np.int64]
+
+
+def reliability(probability: ArrayLike, label: ArrayLike, bins: int = 10) -> Reliability:
+    """What is predicted and what happens, in `bins` equal intervals of the prediction.
+
+    The points of a reliability diagram (10 intervals, as is usual); an interval has its lower end,
+    the last also 1.
+
+    Args:
+        probability: (N,) of a positive, in [0, 1].
+        label: (N,) bool.
+
+    Raises:
+        InputError: for other shapes or values, or fewer than 1 interval.
+    """
+    predicted, labels = _scored(probability, label)
+    if bins < 1:
+        raise InputError(f"expected 1 interval or more, got {bins}")
+    if not ((predicted >= 0) & (predicted <= 1)).all():
         raise InputError("expected probabilities in [0, 1]")
     place = np.minimum((predicted * bins).astype(int), bins - 1)
-    gap = np.bincount(place, predicted - labels, bins)
-    return float(np.abs(gap).sum() / len(predicted))
+    entries = np.bincount(place, minlength=bins)
+    mean, share = (
+        np.where(entries > 0, np.bincount(place, values, bins) / np.maximum(entries, 1), np.nan)
+        for values in (predicted, labels)
+    )
+    return Reliability(mean, share, entries)
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Spearman's correlation, -1…1: that of the ranks, of which equal values get the mean.
+
+    Args:
+        first, second: (N,) without NaN.
+
+    Returns:
+        None if all values of either are equal, or there are none.
+
+    Raises:
+        InputError: for other shapes, or NaN.
+    """
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if a.ndim != 1 or a.shape != b.shape or np.isnan(a).any() or np.isnan(b).any():
+        raise InputError(f"expected two times (N,) without NaN, got {a.shape} and {b.shape}")
+    middle = (len(a) + 1) / 2
+    a, b = _ranks(a) - middle, _ranks(b) - middle
+    length = np.sqrt(np.sum(a * a) * np.sum(b * b))
+    return float(np.sum(a * b) / length) if length > 0 else None
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """Rank of each value from 1 for the lowest, (N,); equal values get the mean of their ranks."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place], np.float64)
 
 
 def _errors(nme: ArrayLike) -> FloatArray:

@@ -1,8 +1,9 @@
-"""The exported network on ONNX Runtime: crops in, points, visibility and occlusion out.
+"""The exported network on ONNX Runtime: crops in, landmarks and what is known of them out.
 
 What a file holds (`aadn.export` writes it): input `images` (N, S, S, 3) uint8 RGB; outputs
 `points` (N, L, 2) float32 crop pixels, `visibility` (N, L) and `occlusion` (N, 7, 7) float32 in
-[0, 1]; metadata `aadn`, the JSON of `Card`. Everything between pixels and points is in the graph.
+[0, 1], `uncertainty` (N, L) float32 crop pixels; metadata `aadn`, the JSON of `Card`. Files of
+aadn 0.1 have no `uncertainty`. Everything between pixels and points is in the graph.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from aadn.schemes import scheme_of
 
 FORMAT = 1
 """Version of the file's inputs, outputs and metadata."""
+
+OUTPUTS = ("points", "visibility", "occlusion", "uncertainty")
+"""What a file gives, in this order; one of aadn 0.1 lacks the last."""
 
 CHUNK = 64
 """Crops that go through the network at a time, which bounds its memory (our choice)."""
@@ -84,6 +88,8 @@ class Network:
 
     def __init__(self, session: Any, card: Card) -> None:
         self._session = session
+        given = {output.name for output in session.get_outputs()}
+        self._outputs = [name for name in OUTPUTS if name in given]
         self.card = card
 
     @classmethod
@@ -107,15 +113,17 @@ class Network:
             _check_digest(path, data)
         return cls(*_open(data, path))
 
-    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
-        """Points, visibility and occlusion of crops.
+    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32, Float32]:
+        """Points, visibility, occlusion and uncertainty of crops.
 
         Args:
             crops: (N, S, S, 3) uint8 RGB; N may be 0, S is `card.size`.
 
         Returns:
             points (N, L, 2) in crop pixels, (0, 0) the centre of the top-left one; visibility
-            (N, L) in [0, 1]; occlusion (N, 7, 7) in [0, 1], NaN from a network without it.
+            (N, L) in [0, 1]; occlusion (N, 7, 7) in [0, 1], NaN from a network without it;
+            uncertainty (N, L), the expected distance of each point to its true place in crop
+            pixels, greater than 0, NaN from a network without it.
 
         Raises:
             InputError: crops of another shape or type.
@@ -129,12 +137,14 @@ class Network:
         points = np.empty((len(crops), landmarks, 2), np.float32)
         visibility = np.empty((len(crops), landmarks), np.float32)
         occlusion = np.empty((len(crops), OCCLUSION_GRID, OCCLUSION_GRID), np.float32)
+        uncertainty = np.full((len(crops), landmarks), np.nan, np.float32)
+        arrays = (points, visibility, occlusion, uncertainty)
         for start in range(0, len(crops), CHUNK):
             part = slice(start, start + CHUNK)
-            points[part], visibility[part], occlusion[part] = self._session.run(
-                ["points", "visibility", "occlusion"], {"images": crops[part]}
-            )
-        return points, visibility, occlusion
+            outputs = self._session.run(self._outputs, {"images": crops[part]})
+            for array, output in zip(arrays, outputs, strict=False):  # the last may be lacking
+                array[part] = output
+        return points, visibility, occlusion, uncertainty
 
 
 def _check_digest(path: Path, data: bytes) -> None:
@@ -178,7 +188,7 @@ def _open(data: bytes, path: Path) -> tuple[Any, Card]:
     inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
     outputs = {o.name for o in session.get_outputs()}
     if inputs != {"images": ("tensor(uint8)", [card.size, card.size, 3])} or not (
-        {"points", "visibility", "occlusion"} <= outputs
+        set(OUTPUTS) - {"uncertainty"} <= outputs
     ):
         raise WeightsError(
             f"{path}: expected input 'images' (N, {card.size}, {card.size}, 3) uint8 and outputs "

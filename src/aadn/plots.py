@@ -85,6 +85,64 @@ def plot_ced(
     _write(figure, path)
 
 
+def plot_reliability(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], path: str | Path
+) -> None:
+    """Draw reliability diagrams: how often what is predicted with some probability happens.
+
+    A perfect prediction lies on the diagonal, which is drawn too; below stands how many entries
+    each interval of the prediction has.
+
+    Args:
+        curves: name to mean, share and entries (K,) of each interval, as `metrics.reliability`
+            gives them; at least one curve, each with an entry.
+        path: a .png or .svg file, written whole or not at all.
+
+    Raises:
+        InputError: for another suffix, no curve, arrays of other shapes or a curve without entries.
+        MissingDependencyError, OutputError: as `plot_ced`.
+    """
+    check_plot(path)
+    if not curves:
+        raise InputError("expected at least one curve to plot, got none")
+    figure = _figure(5, 6 + 0.21 * len(curves))  # the legend stands above
+    axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    most = 1.0
+    for i, (name, curve) in enumerate(curves.items()):
+        mean, share, entries = (np.asarray(array, np.float64) for array in curve)
+        if (
+            mean.ndim != 1
+            or not mean.shape == share.shape == entries.shape
+            or not entries.sum() > 0
+        ):
+            raise InputError(
+                f"curve {name!r}: expected mean, share and entries (K,) with at least one entry, "
+                f"got shapes {mean.shape}, {share.shape} and {entries.shape}"
+            )
+        style = {
+            "color": COLOURS[i % len(COLOURS)],
+            "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
+        }
+        filled = entries > 0
+        most = max(most, float(entries.max()))
+        axes.plot(
+            mean[filled],
+            share[filled],
+            marker="o",
+            markersize=4,
+            label=f"{name} ({int(entries.sum()):,})",
+            **style,
+        )
+        below.stairs(entries, np.linspace(0, 1, len(entries) + 1), **style)
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of which it is true")
+    below.set(xlabel="predicted probability", ylabel="entries", yscale="log", ylim=(0.8, 2 * most))
+    for one in (axes, below):
+        one.grid(alpha=0.3)
+    figure.legend(loc="outside upper left", frameon=False)
+    _write(figure, path)
+
+
 def plot_bars(bars: Mapping[str, float], path: str | Path, *, ylabel: str) -> None:
     """Draw a bar for each label, with its value above it.
 

@@ -3,6 +3,8 @@
 report.json   the numbers, `Report.results`
 report.md     the same to read, with links to the pictures
 ced.svg, .png the cumulative error distribution of each part
+reliability.svg, .png
+              predicted beside true visibility, where the labels say it
 worst.jpg     the faces of the highest NME on one sheet
 worst/        the same one by one, 01_nme_12.34_image_0017.jpg the worst
 """
@@ -25,7 +27,7 @@ from aadn.errors import InputError, OutputError
 from aadn.faces import OCCLUSION_GRID, Faces
 from aadn.files import write_whole
 from aadn.geometry import box_of_points, crop_matrix, transform, warp
-from aadn.plots import check_plot, plot_ced
+from aadn.plots import check_plot, plot_ced, plot_reliability
 from aadn.published import CAUTIONS, COFW_HIDDEN_RECALL, Row, published
 from aadn.schemes import scheme_of
 from aadn.tables import number, table
@@ -84,9 +86,15 @@ def write_report(
             report.results["threshold"],
             normaliser=report.results["normaliser"],
         )
+    diagram = report.measured.reliability()
+    for path in (folder / f"reliability{suffix}" for suffix in (".svg", ".png")):
+        if diagram is None:
+            _remove(path)  # of an earlier report
+        else:
+            plot_reliability({"visibility": diagram}, path)
     worst = _write_worst(report, folder, progress)
     # Last, as it links to the others.
-    write_whole(folder / "report.md", _markdown(report.results, title, worst))
+    write_whole(folder / "report.md", _markdown(report.results, title, worst, diagram is not None))
 
 
 def plot_report(report: Report, path: str | Path) -> None:
@@ -177,6 +185,7 @@ def face_picture(
     faces = Faces(
         points[None].astype(np.float32),
         np.where(np.isnan(visibility), 1, visibility)[None].astype(np.float32),
+        np.full((1, len(points)), np.nan, np.float32),
         box_of_points(points)[None].astype(np.float32),
         np.ones(1, np.float32),
         np.full((1, OCCLUSION_GRID, OCCLUSION_GRID), np.nan, np.float32),
@@ -261,7 +270,9 @@ def _remove(path: Path) -> None:
 # Text
 
 
-def _markdown(r: Mapping[str, Any], title: str | None, worst: Sequence[str]) -> str:
+def _markdown(
+    r: Mapping[str, Any], title: str | None, worst: Sequence[str], reliability: bool
+) -> str:
     benchmark = None if r["benchmark"] is None else str(r["benchmark"]["name"])
     data = "folders of pictures" if benchmark is None else _name_of(benchmark)
     title = title or f"{r['model']['name']} on {data}"
@@ -272,6 +283,8 @@ def _markdown(r: Mapping[str, Any], title: str | None, worst: Sequence[str]) -> 
     if benchmark == "cofw" and r["hidden_recall_at_precision_80"] is not None:
         sections.append("## Recall of hidden landmarks at a precision of 80 %\n")
         sections += [*_caution(r), _recalls(r)]
+    if reliability:
+        sections += ["## Reliability of visibility\n", _RELIABILITY]
     sections.append("## Cumulative error distribution\n")
     if worst:
         sections.append("![cumulative error distribution](ced.svg)\n")
@@ -279,6 +292,13 @@ def _markdown(r: Mapping[str, Any], title: str | None, worst: Sequence[str]) -> 
     else:
         sections.append("No face was found, so there is no curve and no worst face.\n")
     return "\n".join(sections)
+
+
+_RELIABILITY = """\
+![predicted visibility beside the share of landmarks that are seen](reliability.svg)
+
+Landmarks by predicted visibility, in ten intervals: on the diagonal as many are seen as predicted.
+"""
 
 
 def _name_of(benchmark: str) -> str:
@@ -409,16 +429,28 @@ _OF_ERRORS = {
     "NME % of hidden landmarks": "nme_hidden",
     "FR@{threshold:g} %": "fr",
     "AUC@{threshold:g} %": "auc",
+    "landmarks called hidden, %": "called_hidden",
 }
 _OF_VISIBILITY = {
     "hidden landmarks": "hidden_points",
     "visibility, ROC-AUC": "visibility_auc",
+    "P alone, ROC-AUC": "map_auc",
     "hidden, average precision": "hidden_average_precision",
     "hidden, recall at 80 % precision, %": "hidden_recall_at_precision_80",
     "visible called hidden, %": "visible_called_hidden",
     "visibility, calibration error": "calibration_error",
 }
-_DIGITS = {"visibility_auc": 3, "hidden_average_precision": 3, "calibration_error": 3}
+_OF_UNCERTAINTY = {
+    "uncertainty, true over predicted distance": "uncertainty_ratio",
+    "uncertainty, rank correlation": "uncertainty_correlation",
+}
+_DIGITS = {
+    "visibility_auc": 3,
+    "map_auc": 3,
+    "hidden_average_precision": 3,
+    "calibration_error": 3,
+    "uncertainty_correlation": 3,
+}
 
 
 def _all_figures(r: Mapping[str, Any]) -> Iterable[str]:
@@ -426,6 +458,8 @@ def _all_figures(r: Mapping[str, Any]) -> Iterable[str]:
     columns = [*parts, r]
     known = any(c["hidden_points"] is not None for c in columns)
     figures = _OF_ERRORS | (_OF_VISIBILITY if known else {})
+    if any(c["uncertainty_ratio"] is not None for c in columns):
+        figures |= _OF_UNCERTAINTY
     lines = [
         [
             name.format(threshold=r["threshold"]),

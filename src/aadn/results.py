@@ -41,9 +41,9 @@ def to_json(results: Sequence[Result], card: Card | None) -> str:
 
     Each image has `image` (its path) and either `error`, or `width`, `height` and `faces`. Each
     face has `box` (x0, y0, x1, y1), `score`, `points` [[x, y], …] in pixels with (0, 0) the centre
-    of the top-left one, `visibility` in [0, 1], `hidden` (indices of landmarks) and `occlusion`
-    (7 rows of 7 in [0, 1], or null from a network without it). Model and scheme are null for
-    `card` None: no network was needed.
+    of the top-left one, `visibility` in [0, 1], `hidden` (indices of landmarks), `uncertainty`
+    (pixels) and `occlusion` (7 rows of 7 in [0, 1]); these two are null from a network without
+    them. Model and scheme are null for `card` None: no network was needed.
     """
     content = {
         "format": FORMAT,
@@ -55,16 +55,21 @@ def to_json(results: Sequence[Result], card: Card | None) -> str:
 
 
 def to_csv(results: Sequence[Result]) -> bytes:
-    """One row for each landmark: image, face, landmark, name, x, y, visibility; UTF-8."""
+    """One row for each landmark: image, face, landmark, name, x, y, visibility, uncertainty.
+
+    UTF-8; uncertainty (pixels) is empty from a network without it.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "face", "landmark", "name", "x", "y", "visibility"])
+    writer.writerow(["image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"])
     for result in results:
         for number, face in enumerate(result.faces or (), 1):
             names = scheme_of(len(face.points)).point_names()
             points, visibility = _rounded(face.points, 3), _rounded(face.visibility, 4)
+            uncertainty = _known(face.uncertainty, 3) or [None] * len(names)
             for i, name in enumerate(names):
-                writer.writerow([result.image, number, i, name, *points[i], visibility[i]])
+                row = [result.image, number, i, name, *points[i], visibility[i], uncertainty[i]]
+                writer.writerow(row)
     return text.getvalue().encode("utf-8", "surrogateescape")  # paths may be any bytes
 
 
@@ -77,15 +82,20 @@ def _image(result: Result) -> dict[str, Any]:
 
 
 def _face(face: Face) -> dict[str, Any]:
-    has_map = bool(np.isfinite(face.occlusion).all())
     return {
         "box": _rounded(face.box, 3),
         "score": round(face.score, 4),
         "points": _rounded(face.points, 3),
         "visibility": _rounded(face.visibility, 4),
         "hidden": np.flatnonzero(face.hidden).tolist(),
-        "occlusion": _rounded(face.occlusion, 4) if has_map else None,
+        "uncertainty": _known(face.uncertainty, 3),
+        "occlusion": _known(face.occlusion, 4),
     }
+
+
+def _known(values: NDArray[np.floating], digits: int) -> Any:
+    """The values rounded; None from a network without them, which says NaN."""
+    return _rounded(values, digits) if np.isfinite(values).all() else None
 
 
 def _rounded(values: NDArray[np.floating], digits: int) -> Any:

@@ -33,15 +33,27 @@ from aadn.datasets.release import read_release
 from aadn.errors import InputError, OutputError, WeightsError
 from aadn.files import write_whole
 from aadn.losses import total_loss
-from aadn.metrics import Normaliser, normalisers, roc_auc
+from aadn.metrics import (
+    Normaliser,
+    best_threshold,
+    expected_calibration_error,
+    normalisers,
+    roc_auc,
+)
 from aadn.metrics import nme as image_nme
 from aadn.models.build import Network, build
 from aadn.models.heatmap import HeatmapAadn
+from aadn.models.prediction import Prediction
 from aadn.models.pretrained import load_trunk
 from aadn.network import CHUNK
 from aadn.occlude import Cutouts
 from aadn.samples import Sample, content_of, hold_out
 from aadn.schemes import scheme_of
+
+HIDDEN, SEEN = 0.3, 0.9
+"""Landmarks of lower visibility than the first are relabelled as hidden, those between the two as
+unknown (our choice: a network that was taught that all of them are seen calls few of them hidden,
+about 3 in 1000 and 3 in 100)."""
 
 LAST = "last.safetensors"
 """The checkpoint that a run goes on from, in its folder."""
@@ -73,6 +85,8 @@ def train(config: TrainConfig, data: Data | None = None) -> Path:
 def load(config: TrainConfig) -> Data:
     """Read the faces that a configuration trains and validates on; raises AadnError."""
     training, validation = _samples(config)
+    if config.relabel and any(sample.visible is not None for sample in training):
+        raise InputError("--relabel would overrule the release's own labels of visibility")
     size = config.model.input_size
     validated = cut_crops(validation, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
@@ -100,6 +114,12 @@ def _train(
     data = data or load(config)
     crops, size = data.training, config.model.input_size
     quiet = rank > 0 or not sys.stderr.isatty()
+    half = _bf16(config.precision, device)
+    if config.relabel:
+        crops = relabelled(config, crops, device, half)
+        if rank == 0:
+            hidden, unknown = np.mean(crops.visible == 0), np.isnan(crops.visible).mean()
+            say(f"relabelled: {hidden:.2%} of the landmarks hidden, {unknown:.2%} unknown")
     cutouts = Cutouts.load(config.occluders) if config.occluders else None
     draws = Draw(
         crops,
@@ -109,6 +129,7 @@ def _train(
         cutouts,
         occluders=config.paint_occluders,
         mirror_epochs=round(config.mirror * config.epochs),
+        label_offset=config.label_offset,
     )
 
     torch.manual_seed(config.seed)
@@ -134,11 +155,11 @@ def _train(
         ids = [device.index] if device.type == "cuda" else None
         # A head without its term of the loss gets no gradient.
         idle = not weight["visibility"] or not (weight["squared"] or weight["absolute"])
+        idle |= isinstance(network, HeatmapAadn) and not weight["uncertainty"]
         model = torch.nn.parallel.DistributedDataParallel(
             network, device_ids=ids, find_unused_parameters=idle
         )
     stored = torch.from_numpy(crops.images).to(device)
-    half = _bf16(config.precision, device)
     batch = min(config.batch // world, len(crops.images) // world)
     if batch < 1:
         raise InputError(f"expected a face for each of {world} processes, got {len(crops.images)}")
@@ -221,8 +242,9 @@ def validate(
 ) -> dict[str, float | None]:
     """NME (%, inter-ocular where the release has no other) on crops as they are and occluded.
 
-    Also, on the occluded ones, the ROC-AUC of visibility, and that of the probability map P read
-    at the predicted landmarks; None if it is undefined.
+    Also, on the occluded ones, the ROC-AUC of visibility, that of the probability map P read at the
+    predicted landmarks, the best visibility threshold and the calibration error; None where
+    undefined.
     """
     network = build(config.model)
     network.load_state_dict(weights)
@@ -233,17 +255,7 @@ def validate(
     for name, occluders in (("nme", False), ("nme_occluded", True)):
         draws = Draw(crops, size, config.split_seed + 1, STILL, occluders=occluders)
         predicted, truth, visible, seen, mapped = [], [], [], [], []
-        for start in range(0, len(draws), CHUNK):
-            rows = [draws[(0, i)] for i in range(start, min(start + CHUNK, len(draws)))]
-            drawn = torch.utils.data.default_collate(rows)
-            drawn = {key: t.to(device) for key, t in drawn.items()}
-            images = augment.apply(stored, drawn)
-            images = images.contiguous(memory_format=torch.channels_last)
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, enabled=half),
-            ):
-                prediction = network(images)
+        for prediction, drawn in _predictions(network, draws, stored, half):
             predicted.append(prediction.points.float().cpu().numpy())
             visible.append(prediction.visibility.float().cpu().numpy())
             truth.append(drawn["points"].cpu().numpy())
@@ -256,12 +268,57 @@ def validate(
         result[name] = round(100 * float(np.mean(errors)), 4)
         labels = np.concatenate(seen).ravel()
         known = np.isfinite(labels)
-        for key, scores in (("visibility_auc", visible), ("map_auc", mapped)):
-            area = None
-            if scores:
-                area = roc_auc(np.concatenate(scores).ravel()[known], labels[known] > 0.5)
-            result[key] = None if area is None else round(area, 4)
+        truth = labels[known] > 0.5
+        probability = 1 / (1 + np.exp(-np.concatenate(visible).ravel()[known]))
+        result["visibility_auc"] = _rounded(roc_auc(probability, truth))
+        result["map_auc"] = None
+        if mapped:
+            result["map_auc"] = _rounded(roc_auc(np.concatenate(mapped).ravel()[known], truth))
+        result["visibility_threshold"] = best_threshold(probability, truth)
+        result["calibration_error"] = _rounded(expected_calibration_error(probability, truth))
     return result
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _predictions(
+    network: Network, draws: Draw, stored: Tensor, half: bool
+) -> Iterator[tuple[Prediction, dict[str, Tensor]]]:
+    """The network's answers to the draws of epoch 0 in their order, by chunks."""
+    device = stored.device
+    for start in range(0, len(draws), CHUNK):
+        rows = [draws[(0, i)] for i in range(start, min(start + CHUNK, len(draws)))]
+        drawn = torch.utils.data.default_collate(rows)
+        drawn = {key: t.to(device) for key, t in drawn.items()}
+        images = augment.apply(stored, drawn).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+            prediction = network(images)
+        yield prediction, drawn
+
+
+def relabelled(config: TrainConfig, crops: CropSet, device: torch.device, half: bool) -> CropSet:
+    """Faces with the visibility that the initial network sees on them, at its own input size.
+
+    Landmarks that it gives less than HIDDEN become hidden, those below SEEN unknown.
+    """
+    assert config.initial is not None
+    model = checkpoint.load(config.initial)[1]
+    network = build(model)
+    checkpoint.start_from(network, model, config.initial)
+    network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    draws = Draw(crops, model.input_size, config.seed, STILL, occluders=False)
+    stored = torch.from_numpy(crops.images).to(device)
+    given = [
+        torch.sigmoid(prediction.visibility.float()).cpu().numpy()
+        for prediction, _ in _predictions(network, draws, stored, half)
+    ]
+    visibility = np.concatenate(given)
+    visible = np.where(visibility < SEEN, np.nan, crops.visible)
+    visible = np.where(visibility < HIDDEN, 0.0, visible)
+    visible = np.where(crops.visible == 0, 0.0, visible)
+    return dataclasses.replace(crops, visible=visible)
 
 
 def _at(maps: Tensor, points: Tensor) -> Tensor:
@@ -301,6 +358,15 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
                 f"{shared[0].image} for example; leave them out of one of the two"
             )
         validation += given
+    for folder in map(str, config.twice):
+        again = [sample for sample in training if folder in sample.parts]
+        if not again:
+            folders = ", ".join(map(str, config.folders))
+            raise InputError(
+                f"expected --twice to name training folders with faces of their own ({folders}); "
+                f"got {folder}"
+            )
+        training += again
     for name, part in (("training", training), ("validation", validation)):
         if not part:
             raise InputError(
@@ -321,6 +387,10 @@ def _check(config: TrainConfig, world: int) -> None:
             raise InputError(f"expected {name} of 0 or more, got {getattr(config, name)}")
     if not 0 <= config.mirror <= 1:
         raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {config.mirror}")
+    if config.relabel and config.initial is None:
+        raise InputError("--relabel asks the --initial network; expected a checkpoint there")
+    if not math.isfinite(config.label_offset):
+        raise InputError(f"expected a label offset in pixels, got {config.label_offset}")
     if config.learning_rate <= 0:
         raise InputError(f"expected a learning rate above 0, got {config.learning_rate}")
 
@@ -328,11 +398,7 @@ def _check(config: TrainConfig, world: int) -> None:
 def _start(network: Network, config: TrainConfig) -> str:
     """Load initial weights; returns a line that says which."""
     if config.initial is not None:
-        loaded, other = checkpoint.load_model(config.initial)
-        if other != config.model:
-            raise WeightsError(f"{config.initial}: expected {config.model}, got {other}")
-        network.load_state_dict(loaded.state_dict())
-        return f"starting from {config.initial}"
+        return checkpoint.start_from(network, config.model, config.initial)
     if config.trunk is not None:
         if isinstance(network, HeatmapAadn):
             raise InputError("the heatmap network has a trunk of its own: leave out --trunk")
@@ -511,7 +577,10 @@ def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:
     Settings that there were not yet when it was written count as their defaults.
     """
     now = _plain(config)
-    earlier = _plain(TrainConfig(config.folders, config.out)) | earlier
+    default = _plain(TrainConfig(config.folders, config.out))
+    earlier = default | earlier
+    for key in ("model", "loss"):
+        earlier[key] = default[key] | earlier[key]
     changed = [k for k in now if k not in _FREE and now[k] != earlier[k]]
     if changed:
         what = ", ".join(f"{k} was {earlier[k]}, is {now[k]}" for k in changed)

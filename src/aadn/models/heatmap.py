@@ -9,6 +9,7 @@ the landmarks.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Self
 
 import torch
@@ -25,6 +26,13 @@ from aadn.models.resnet import BasicBlock, Float32Linear, conv_bn_relu
 
 SHARPNESS = 8.0
 """Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""
+
+LEAST_UNCERTAINTY = 1e-4
+"""What the predicted distances are bounded below by, in crop units: about a hundredth of a pixel
+of a crop of 128 pixels, far less than any label is exact to. It keeps the loss finite."""
+
+FIRST_UNCERTAINTY = 0.02
+"""What they start from, in crop units: about the error of a trained network."""
 
 
 class HeatmapAadn(nn.Module):
@@ -89,8 +97,12 @@ class HeatmapAadn(nn.Module):
         )
         self.shift = Float32Linear(token, 2)
         self.visibility = Float32Linear(token, 1)
+        self.spread = Float32Linear(token, 1)
         nn.init.normal_(self.shift.weight, std=1e-3)
         nn.init.zeros_(self.shift.bias)
+        nn.init.normal_(self.spread.weight, std=1e-3)
+        first = FIRST_UNCERTAINTY - LEAST_UNCERTAINTY
+        nn.init.constant_(self.spread.bias, math.log(math.expm1(first)))  # softplus gives `first`
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -126,7 +138,9 @@ class HeatmapAadn(nn.Module):
         tokens = tokens + self.place(points.detach() * 2 - 1) + self.name
         tokens = self.attention(tokens)
         points = points + self.shift(tokens)
-        return Prediction(points, self.visibility(tokens).squeeze(2), seen, heatmaps)
+        visibility = self.visibility(tokens).squeeze(2)
+        uncertainty = LEAST_UNCERTAINTY + F.softplus(self.spread(tokens).squeeze(2))
+        return Prediction(points, visibility, seen, heatmaps, uncertainty)
 
     def regularisation(self) -> Tensor:
         """0: there is no M here. A scalar."""

@@ -17,9 +17,12 @@ class Prediction(NamedTuple):
         seen: (B, h, w) the distillation module's P in [0, 1]: per position, the probability that
             what is there belongs to the visible face. None for a network without that module.
         heatmaps: (B, L, H, W) logits of each landmark's place, or None for regression heads.
+        uncertainty: (B, L) expected distance of each point to the true place, in crop units,
+            greater than 0; None for a network without that head.
     """
 
     points: Tensor
     visibility: Tensor
     seen: Tensor | None = None
     heatmaps: Tensor | None = None
+    uncertainty: Tensor | None = None

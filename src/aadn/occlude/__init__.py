@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from aadn.errors import InputError
 from aadn.geometry import box_of_points
+from aadn.occlude import trial
 from aadn.occlude.cutouts import Cutouts, drop_thing, wear_mask, wear_sunglasses
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
-from aadn.occlude.painters import PAINTERS, hand, mask, sunglasses
-from aadn.occlude.textures import Paints
+from aadn.occlude.painters import PAINTERS
+from aadn.occlude.textures import Look, Paints
 
-__all__ = ["Cutouts", "FaceFrame", "Overlay", "Paints", "TestOccluder", "occlude_picture",
+__all__ = ["Cutouts", "FaceFrame", "Look", "Overlay", "Paints", "TestOccluder", "occlude_picture",
            "paint_occluders"]  # fmt: skip
 
 TestOccluder = Literal["rectangle", "mask", "sunglasses", "hand"]
@@ -48,15 +49,43 @@ def paint_occluders(
     frame = FaceFrame.of(points)
     for _ in range(int(rng.choice([1, 2, 3], p=[0.65, 0.27, 0.08]))):
         name = str(rng.choice(_NAMES, p=_WEIGHTS))
+        layer = Overlay(*overlay.shape)
         real = cutouts is not None and rng.random() < 0.5
         if real and cutouts and name == "mask" and cutouts.masks:
-            wear_mask(overlay, frame, points, rng, cutouts.masks)
+            wear_mask(layer, frame, points, rng, cutouts.masks)
         elif real and cutouts and name == "sunglasses" and cutouts.sunglasses:
-            wear_sunglasses(overlay, frame, rng, cutouts.sunglasses)
+            wear_sunglasses(layer, frame, rng, cutouts.sunglasses)
         elif real and cutouts and name in ("blob", "held_thing") and cutouts.things:
-            drop_thing(overlay, frame, rng, cutouts.things)
+            drop_thing(layer, frame, rng, cutouts.things)
         else:
-            PAINTERS[name][0](overlay, frame, points, rng, paints)
+            PAINTERS[name][0](layer, frame, points, rng, paints)
+        _photograph(overlay, layer, frame, rng, grey=bool(paints.look and paints.look.grey))
+
+
+def _photograph(
+    overlay: Overlay, layer: Overlay, frame: FaceFrame, rng: np.random.Generator, *, grey: bool
+) -> None:
+    """Lay one thing over the rest as a camera sees it: blurred a little, with a shadow below."""
+    if grey:
+        layer.colour[:] = layer.colour.mean(axis=2, keepdims=True)
+    # Sharper than a photograph's own edges, a pasted thing is found by its edge alone.
+    sigma, streak = float(rng.uniform(0.2, 0.8)), None
+    odd = rng.random()
+    if odd < 0.08:
+        sigma = frame.unit * float(rng.uniform(0.02, 0.07))
+    elif odd < 0.13:
+        angle = rng.uniform(0, 2 * np.pi)
+        length = frame.unit * rng.uniform(0.05, 0.25)
+        streak = np.array([np.cos(angle), np.sin(angle)]) * length
+    layer.soften(sigma, streak)
+    if rng.random() < 0.5:
+        shift = rng.normal(0, 0.05, 2) * frame.unit + [0, 0.04 * frame.unit]
+        move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+        moved = cv2.warpAffine(layer.hiding, move, overlay.shape[::-1])
+        dark = cv2.GaussianBlur(moved, (0, 0), frame.unit * float(rng.uniform(0.02, 0.08)))
+        dark = np.asarray(dark, np.float32) * np.float32(rng.uniform(0.1, 0.5))
+        overlay.paint(dark, (12, 8, 8), hides=False)
+    overlay.lay(layer)
 
 
 def occlude_picture(
@@ -69,7 +98,8 @@ def occlude_picture(
     """Hide a part of a face for an evaluation.
 
     "rectangle" covers 30 % of the landmark box with noise, "mask" and "sunglasses" come from
-    `cutouts` where given and are drawn otherwise, "hand" is drawn.
+    `cutouts` where given and are drawn otherwise, "hand" is drawn. Training paints none of these
+    drawings: they are those of `trial`, and noise.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -98,21 +128,20 @@ def occlude_picture(
     local = points - [left, top]
     overlay = Overlay(*region.shape[:2])
     frame = FaceFrame.of(local)
-    paints = Paints()
     if kind == "rectangle":
         _rectangle(overlay, local, rng)
     elif kind == "mask":
         if cutouts and cutouts.masks:
             wear_mask(overlay, frame, local, rng, cutouts.masks)
         else:
-            mask(overlay, frame, local, rng, paints)
+            trial.mask(overlay, frame, local, rng)
     elif kind == "sunglasses":
         if cutouts and cutouts.sunglasses:
             wear_sunglasses(overlay, frame, rng, cutouts.sunglasses)
         else:
-            sunglasses(overlay, frame, local, rng, paints)
+            trial.sunglasses(overlay, frame, rng)
     else:
-        hand(overlay, frame, local, rng, paints)
+        trial.hand(overlay, frame, rng, trial.skin(region, frame))
     occluded = image.copy()
     occluded[top:bottom, left:right] = overlay.over(region)
     return occluded, overlay.visible(local, frame.unit)

@@ -13,6 +13,7 @@ from aadn.schemes import scheme_of
 
 Image = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
+Colours = NDArray[np.float32]
 
 HIDDEN_ABOVE = 0.5
 """A landmark is hidden where more than this share of its neighbourhood is covered (our choice)."""
@@ -95,16 +96,52 @@ class Overlay:
         return self.alpha.shape[0], self.alpha.shape[1]
 
     def paint(
-        self, alpha: Alpha, colour: Image | tuple[float, float, float], *, hides: bool
+        self,
+        alpha: Alpha,
+        colour: Image | Colours | tuple[float, float, float],
+        *,
+        hides: bool,
     ) -> None:
         """Lay a colour, (H, W, 3) or one for all pixels, over what is there, with opacity alpha."""
+        top, bottom, left, right = _extent(alpha)
+        part = (slice(top, bottom), slice(left, right))
+        alpha = alpha[part]
+        colour = np.asarray(colour, np.float32)
+        if colour.ndim == 3:
+            colour = colour[part]
         rest = 1 - alpha
-        self.colour *= rest[..., None]
-        self.colour += alpha[..., None] * np.asarray(colour, np.float32)
-        self.alpha *= rest
-        self.alpha += alpha
+        self.colour[part] *= rest[..., None]
+        self.colour[part] += alpha[..., None] * colour
+        self.alpha[part] *= rest
+        self.alpha[part] += alpha
         if hides:
-            np.maximum(self.hiding, alpha, out=self.hiding)
+            np.maximum(self.hiding[part], alpha, out=self.hiding[part])
+
+    def lay(self, layer: Overlay) -> None:
+        """Lay a whole layer of the same size over what is there: one thing in front of others."""
+        top, bottom, left, right = _extent(layer.alpha)
+        part = (slice(top, bottom), slice(left, right))
+        rest = 1 - layer.alpha[part]
+        self.colour[part] *= rest[..., None]
+        self.colour[part] += layer.colour[part]
+        self.alpha[part] *= rest
+        self.alpha[part] += layer.alpha[part]
+        self.hiding[part] += layer.hiding[part] * (1 - self.hiding[part])
+
+    def fade(self, share: Alpha) -> None:
+        """Keep only a share, (H, W) in [0, 1], of what is on this layer."""
+        self.colour *= share[..., None]
+        self.alpha *= share
+        self.hiding *= share
+
+    def soften(self, sigma: float, streak: FloatArray | None = None) -> None:
+        """Blur the layer: out of focus by `sigma` pixels, and moved along `streak` (2,) pixels."""
+        for plane in (self.colour, self.alpha, self.hiding):
+            if sigma > 0.2:
+                size = 2 * int(np.ceil(2 * sigma)) + 1
+                cv2.GaussianBlur(plane, (size, size), sigma, dst=plane)
+            if streak is not None:
+                cv2.filter2D(plane, -1, _streak(streak), dst=plane)
 
     def over(self, image: Image) -> Image:
         """The picture (H, W, 3) with this layer on it."""
@@ -127,14 +164,14 @@ class Overlay:
     def polygon(self, corners: NDArray[np.floating], soften: float = 0.0) -> Alpha:
         """Opacity of a filled polygon (N, 2) pixels, its edge blurred by `soften` pixels."""
         mask = np.zeros(self.shape, np.uint8)
-        cv2.fillPoly(mask, [_fixed(corners)], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [fixed(corners)], 255, cv2.LINE_AA, 4)
         return self._finish(mask, soften)
 
     def lines(self, curves: list[FloatArray], widths: list[int], soften: float = 0.0) -> Alpha:
         """Opacity of open curves, each (N, 2) pixels with its width in pixels."""
         mask = np.zeros(self.shape, np.uint8)
         for curve, width in zip(curves, widths, strict=True):
-            cv2.polylines(mask, [_fixed(curve)], False, 255, max(1, width), cv2.LINE_AA, 4)
+            cv2.polylines(mask, [fixed(curve)], False, 255, max(1, width), cv2.LINE_AA, 4)
         return self._finish(mask, soften)
 
     @staticmethod
@@ -145,6 +182,22 @@ class Overlay:
         return alpha
 
 
-def _fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
+def _extent(alpha: Alpha) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of what is not wholly transparent."""
+    left, top, width, height = cv2.boundingRect((alpha > 0).view(np.uint8))
+    return top, top + height, left, left + width
+
+
+def _streak(along: FloatArray) -> Alpha:
+    """The kernel of a movement by (x, y) pixels."""
+    side = 2 * int(np.ceil(np.abs(along).max() / 2)) + 1
+    kernel = np.zeros((side, side), np.float32)
+    middle = np.array([side // 2, side // 2])
+    ends = np.stack([middle - along / 2, middle + along / 2])
+    cv2.polylines(kernel, [fixed(ends)], False, 1.0, 1, cv2.LINE_8, 4)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
+def fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
     """Points in OpenCV's fixed-point form with 4 fractional bits."""
     return np.asarray(np.rint(np.clip(points, -1e5, 1e5) * 16), np.int32)

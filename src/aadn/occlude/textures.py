@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.occlude.overlay import Image
+from aadn.occlude.overlay import FaceFrame, Image
 
 Colour = tuple[float, float, float]
 
@@ -54,27 +55,104 @@ def shade(
     return texture * light[..., None]
 
 
-class Paints:
-    """Where textures come from: drawn, cut from other pictures, or the user's own.
+@dataclass(frozen=True)
+class Look:
+    """A face's colours in its picture, RGB in [0, 255].
 
-    Args:
-        pictures: (N, H, W, 3) uint8, crops of other faces to cut pieces from, or None.
-        textures: RGB pictures of fabrics and the like.
+    Attributes:
+        skin, hair: of the cheeks and the nose, and of what is above the brows.
+        light: gain of R, G, B that takes a thing from even white light into the picture's.
+        grey: whether the picture has no colours.
     """
 
-    def __init__(
-        self, pictures: NDArray[np.uint8] | None = None, textures: Sequence[Image] = ()
-    ) -> None:
-        self.pictures = pictures
-        self.textures = textures
+    skin: Colour
+    hair: Colour
+    light: Colour
+    grey: bool
 
-    def texture(self, rng: np.random.Generator, height: int, width: int) -> Image:
-        """A random texture (height, width, 3) uint8, lit unevenly."""
+    @classmethod
+    def of(cls, image: Image, points: NDArray[np.floating]) -> Look:
+        """Read off a picture (H, W, 3) and its landmarks (L, 2)."""
+        frame = FaceFrame.of(points)
+        cheeks = [(u, v) for u in (-0.95, -0.75, 0.75, 0.95) for v in (0.45, 0.6)]
+        skin = _sampled(image, frame, [*cheeks, (-0.1, 0.45), (0.1, 0.45)])
+        hairline = [(u, v) for u in (-0.9, -0.45, 0.0, 0.45, 0.9) for v in (-1.35, -1.5, -1.65)]
+        hair = _sampled(image, frame, hairline)
+        # Grey world, halfway: a picture of snow is not only brightly lit.
+        coarse = image[::8, ::8].reshape(-1, 3).astype(np.float64)
+        mean = coarse.mean(axis=0)
+        grey = bool(np.ptp(coarse, axis=1).mean() < 4)
+        gain = np.clip(((mean + 20) / 130) ** 0.6, 0.45, 1.25)
+        return cls(skin, hair, (float(gain[0]), float(gain[1]), float(gain[2])), grey)
+
+
+def _sampled(image: Image, frame: FaceFrame, places: list[tuple[float, float]]) -> Colour:
+    """The median colour at face coordinates."""
+    height, width = image.shape[:2]
+    columns, rows = np.rint(frame.place(places)).astype(int).T
+    found = image[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+    red, green, blue = np.median(found, axis=0)
+    return float(red), float(green), float(blue)
+
+
+def clipped(colour: NDArray[np.floating]) -> Colour:
+    """Three numbers as a colour in [0, 255]."""
+    red, green, blue = np.clip(colour, 0, 255)
+    return float(red), float(green), float(blue)
+
+
+@dataclass(frozen=True)
+class Paints:
+    """Where colours and textures come from: drawn, cut from other pictures, or the user's own.
+
+    Attributes:
+        pictures: (N, H, W, 3) uint8, crops of other faces to cut pieces from, or None.
+        points: (N, L, 2) their landmarks, or None.
+        textures: RGB pictures of fabrics and the like.
+        look: the colours of the face that is painted over, or None.
+    """
+
+    pictures: NDArray[np.uint8] | None = None
+    points: NDArray[np.float64] | None = None
+    textures: Sequence[Image] = ()
+    look: Look | None = None
+
+    def lit(self, colour: Colour) -> Colour:
+        """A colour in the picture's light."""
+        return clipped(np.array(colour) * (self.look.light if self.look else 1.0))
+
+    def skin(self, rng: np.random.Generator) -> Colour:
+        """Skin: mostly this face's own, else any."""
+        if self.look and rng.random() < 0.7:
+            return clipped(np.array(self.look.skin) * rng.uniform(0.8, 1.15))
+        return self.lit(tone(rng, SKIN))
+
+    def hair(self, rng: np.random.Generator) -> Colour:
+        """Hair: mostly this face's own, else any."""
+        if self.look and rng.random() < 0.65:
+            unlike = np.abs(np.subtract(self.look.hair, self.look.skin)).max()
+            if unlike > 30:  # else a bald head, or a hand there
+                return clipped(np.array(self.look.hair) * rng.uniform(0.8, 1.15))
+        return self.lit(tone(rng, HAIR))
+
+    def surface(
+        self,
+        rng: np.random.Generator,
+        height: int,
+        width: int,
+        colour: Colour,
+        strength: float = 0.3,
+    ) -> NDArray[np.float32]:
+        """One colour (height, width, 3) in [0, 255], lit unevenly."""
+        return np.clip(shade(rng, flat(height, width, colour), strength), 0, 255)
+
+    def texture(self, rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+        """A random texture (height, width, 3) in [0, 255], lit unevenly, in the picture's light."""
         kinds = ["flat", "gradient", "clouds", "stripes", "checks"]
         weights = [0.25, 0.1, 0.12, 0.08, 0.05]
         if self.pictures is not None and len(self.pictures):
             kinds.append("picture")
-            weights.append(0.3)
+            weights.append(0.6)
         if self.textures:
             kinds.append("fabric")
             weights.append(0.2)
@@ -83,14 +161,13 @@ class Paints:
         second = np.array(any_colour(rng), np.float32)
         if kind in ("picture", "fabric"):
             drawn = self._cut(rng, height, width, fabric=kind == "fabric")
-        elif kind == "flat":
-            drawn = flat(height, width, any_colour(rng))
         else:
-            blend = self._pattern(rng, str(kind), height, width)[..., None]
-            drawn = first * blend + second * (1 - blend)
-        drawn = shade(rng, drawn, float(rng.uniform(0, 0.4)))
-        drawn = drawn + rng.normal(0, rng.uniform(0, 8), (height, width, 1)).astype(np.float32)
-        return np.clip(drawn, 0, 255).astype(np.uint8)
+            drawn = flat(height, width, any_colour(rng))
+            if kind != "flat":
+                blend = self._pattern(rng, str(kind), height, width)[..., None]
+                drawn = first * blend + second * (1 - blend)
+            drawn = drawn * np.array(self.lit((1.0, 1.0, 1.0)), np.float32)
+        return np.clip(shade(rng, drawn, float(rng.uniform(0, 0.4))), 0, 255)
 
     @staticmethod
     def _pattern(
@@ -117,7 +194,7 @@ class Paints:
         assert pool is not None
         source = pool[int(rng.integers(len(pool)))]
         rows, columns = source.shape[:2]
-        part = rng.uniform(0.25, 0.9)
+        part = rng.uniform(0.12, 0.6)
         cut_h, cut_w = max(2, int(rows * part)), max(2, int(columns * part))
         top, left = rng.integers(rows - cut_h + 1), rng.integers(columns - cut_w + 1)
         piece = source[top : top + cut_h, left : left + cut_w]
