@@ -15,8 +15,8 @@ from aadn.geometry import CROP_FACTOR
 Float32 = NDArray[np.float32]
 
 VISIBILITY_THRESHOLD = 0.5
-"""A landmark of lower visibility counts as hidden, unless a network brings a threshold of its own that
-training chose on validation faces."""
+"""A landmark of lower visibility counts as hidden, unless a network brings a threshold of its own,
+which training chose on validation faces."""
 
 OCCLUSION_GRID = 7
 """Rows and columns of the occlusion map."""
