@@ -33,12 +33,13 @@ from aadn.datasets.release import describe, inspect
 from aadn.detect import MIN_SCORE, YuNet, default_detector
 from aadn.draw import draw
 from aadn.errors import AadnError, AnnotationError, ImageError, MissingDependencyError, OutputError
-from aadn.evaluate import Boxes, Occlude
+from aadn.evaluate import Boxes
 from aadn.faces import Faces
 from aadn.files import write_whole
 from aadn.images import list_images, load_image
 from aadn.landmarker import Landmarker
 from aadn.metrics import Normaliser
+from aadn.occlude import Occlude
 from aadn.plots import check_plot
 from aadn.report import plot_report, write_report
 from aadn.results import Result, to_csv, to_json

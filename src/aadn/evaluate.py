@@ -42,7 +42,7 @@ from aadn.metrics import (
     roc_auc,
 )
 from aadn.network import CHUNK, DEFAULT_WEIGHTS, Card, Network
-from aadn.occlude import Cutouts, TestOccluder, occlude_picture
+from aadn.occlude import Cutouts, Occlude, occlude_picture
 from aadn.schemes import scheme_of
 from aadn.tables import number, table
 
@@ -53,7 +53,6 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 Boxes = Literal["truth", "detector"]
-Occlude = Literal["none", TestOccluder]
 
 MIN_OVERLAP = 0.3
 """A detected face is the labelled one if their boxes overlap at least so much (intersection over
@@ -156,9 +155,9 @@ class Measured:
         precision = average_precision(1 - seen, ~truth) if known else None
         recall = recall_at_precision(1 - seen, ~truth, 0.8) if known else None
         calibration = expected_calibration_error(seen, truth) if known else None
-        false_alarms = _mean((seen[truth] < visibility_threshold).astype(float)) if known else None
+        called = (seen < visibility_threshold).astype(float)
+        false_alarms = _mean(called[truth]) if known else None
         read = np.isfinite(self.mapped) & labelled
-        called = self.visibility[found] < visibility_threshold
         return result | {
             "visibility_auc": area,
             "hidden_points": int((~visible[labelled]).sum()) if known else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -25,11 +25,9 @@ from aadn.geometry import CROP_FACTOR, FloatArray, crop_matrix, warp
 from aadn.images import load_image
 from aadn.landmarker import Landmarker
 from aadn.models.build import Network
-from aadn.occlude import TestOccluder, occlude_picture
+from aadn.occlude import Occlude, occlude_picture
 from aadn.plots import check_plot, plot_maps
 from aadn.samples import Sample
-
-Occlude = Literal["none", TestOccluder]
 
 
 def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:

@@ -16,10 +16,12 @@ from aadn.occlude.overlay import FaceFrame, Image, Overlay
 from aadn.occlude.painters import PAINTERS
 from aadn.occlude.textures import Look, Paints
 
-__all__ = ["Cutouts", "FaceFrame", "Look", "Overlay", "Paints", "TestOccluder", "occlude_picture",
-           "paint_occluders"]  # fmt: skip
+__all__ = ["Cutouts", "FaceFrame", "Look", "Occlude", "Overlay", "Paints", "TestOccluder",
+           "occlude_picture", "paint_occluders"]  # fmt: skip
 
 TestOccluder = Literal["rectangle", "mask", "sunglasses", "hand"]
+Occlude = Literal["none", TestOccluder]
+"""What an evaluation puts on faces, or nothing."""
 
 _NAMES = list(PAINTERS)
 _WEIGHTS = np.array([weight for _, weight in PAINTERS.values()])
