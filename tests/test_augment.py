@@ -12,7 +12,7 @@ from faces import drawn_face, write_faces
 torch = pytest.importorskip("torch")
 
 from aadn import augment  # noqa: E402
-from aadn.augment import MEAN, STD, STILL, Draw, Ranges  # noqa: E402
+from aadn.augment import MAP_CELLS, MEAN, STD, STILL, Draw, Ranges  # noqa: E402
 from aadn.crops import CropSet, cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
 from aadn.datasets.pts import read_pts, write_pts  # noqa: E402
@@ -121,6 +121,35 @@ def test_what_is_unknown_stays_unknown_until_it_is_covered(crops: CropSet) -> No
     assert np.isnan(seen[:, :34]).any()
     assert (seen[:, :34] == 0).any()
     assert np.isfinite(seen[:, 34:]).all()
+
+
+def test_the_map_follows_what_a_picture_hides_and_what_is_unknown(crops: CropSet) -> None:
+    plain = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]
+    visible = np.ones_like(crops.visible)
+    visible[:, 30], visible[:, 57] = 0, np.nan  # the nose's tip and the lower lip
+    item = Draw(replace(crops, visible=visible), 64, 0, STILL, occluders=False)[(0, 0)]
+    cells = (item["points"] * MAP_CELLS).astype(int)
+    at = {name: tuple(cells[i, ::-1]) for name, i in (("tip", 30), ("lip", 57), ("brow", 21))}
+    assert (plain["seen"] == 1).all()
+    assert item["seen"][at["tip"]] < 0.1
+    assert item["seen"][at["lip"]] == 1
+    assert item["face"][at["lip"]] < 0.1 < plain["face"][at["lip"]]
+    assert item["face"][at["tip"]] == plain["face"][at["tip"]] == 1
+    # Neither reaches farther than the landmark's surroundings.
+    assert item["seen"][at["brow"]] == 1
+    assert item["face"][at["brow"]] == plain["face"][at["brow"]] > 0
+    assert (item["seen"] < 1).sum() < 0.1 * (plain["face"] > 0).sum()
+
+
+def test_an_epoch_has_its_rows(crops: CropSet) -> None:
+    draws = Draw(crops, 64, 0, rows=np.array([2, 0, 2]))
+    assert len(draws) == 3
+    items = [draws[(0, row)] for row in range(3)]
+    assert [item["index"] for item in items] == [2, 0, 2]
+    assert not np.array_equal(items[0]["points"], items[2]["points"])  # drawn anew
+    once = Draw(crops, 64, 0, STILL, occluders=False)[(0, 2)]["points"]
+    again = Draw(crops, 64, 0, STILL, rows=np.array([2, 0, 2]), occluders=False)
+    np.testing.assert_array_equal(again[(0, 0)]["points"], once)
 
 
 def test_mirroring_ends_after_its_epochs(crops: CropSet) -> None:

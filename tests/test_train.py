@@ -19,6 +19,8 @@ torch = pytest.importorskip("torch")
 
 from aadn import checkpoint  # noqa: E402
 from aadn.config import ModelConfig, TrainConfig  # noqa: E402
+from aadn.crops import cut_crops  # noqa: E402
+from aadn.datasets.folder import read_folders  # noqa: E402
 from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
 from aadn.train import HIDDEN, SEEN, load, relabelled, train  # noqa: E402
 
@@ -56,6 +58,7 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
     assert all(r["images_per_second"] > 0 for r in records)
     assert 0.05 <= records[-1]["visibility_threshold"] <= 0.95
     assert 0 <= records[-1]["calibration_error"] <= 1
+    assert 0.2 < records[-1]["uncertainty_ratio"] < 5
     network = checkpoint.load_network(best)
     points, visibility, occlusion, uncertainty = network(np.zeros((3, 32, 32, 3), np.uint8))
     assert points.shape == (3, 68, 2)
@@ -232,10 +235,15 @@ def test_faces_of_some_folders_count_twice(data: Path, tmp_path: Path) -> None:
     assert not {p.tobytes() for p in faces.validation.images} & {
         p.tobytes() for p in faces.training.images
     }
-    again = len(faces.training.images) - len(once.training.images)
-    assert 5 <= again <= 10
-    assert len(faces.validation.images) == len(once.validation.images)
-    np.testing.assert_array_equal(faces.training.images[:-again], once.training.images)
+    np.testing.assert_array_equal(faces.training.images, once.training.images)
+    assert faces.rows[: len(once.rows)].tolist() == list(range(len(once.training.images)))
+    again = faces.rows[len(once.rows) :]
+    assert 5 <= len(set(again)) == len(again) <= 10
+    of_other = cut_crops(read_folders([other], 68), 32).images
+    assert {faces.training.images[row].tobytes() for row in again} <= {
+        image.tobytes() for image in of_other
+    }
+    assert train(config, faces).exists()
 
 
 def test_relabelling_takes_what_the_initial_network_sees(data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Augmentation: drawn per sample on the CPU from its own seed, applied per batch on any device.
 
 `Draw` decides (one affine map, flip, light, blur, occluders, the labels that follow) with NumPy,
-so a draw depends on (seed, epoch, index) alone and not on the number of workers. `apply` makes
+so a draw depends on (seed, epoch, row) alone and not on the number of workers. `apply` makes
 the pictures of a batch with torch, on the CPU or a GPU. All ranges are our choice.
 """
 
@@ -30,6 +30,10 @@ STD = (0.229, 0.224, 0.225)
 
 MAP_CELLS = 32
 """Side of the map that says which part of the crop is face, and which is covered."""
+
+DAB = 0.15
+"""How far about a landmark the map is taken to be as hidden, or as unknown, as the landmark is,
+over the face's unit (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,15 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
         points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
         visible (L,) float32: 1 seen, 0 hidden, NaN where unknown or not labelled.
-        face, seen (M, M) float32: share of a cell that is face; that no occluder covers.
+        face, seen (M, M) float32: share of a cell that is face and known to be covered or not;
+            share that nothing covers.
         colour (S, S, 3), alpha (S, S) uint8: the occluders, colour multiplied by alpha.
         light (9,) float32: gain of R, G, B, contrast, brightness, greyness, blur's sigma in
             pixels, side of the low-resolution copy in pixels (0 = none), noise's sigma.
         seed: of the noise.
 
-    From epoch `mirror_epochs` on no face is mirrored. `label_offset` is TrainConfig's.
+    An epoch has the crops `rows`, or all of them once. From epoch `mirror_epochs` on no face is
+    mirrored. `label_offset` is TrainConfig's.
     """
 
     def __init__(
@@ -85,11 +91,13 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         ranges: Ranges | None = None,
         cutouts: Cutouts | None = None,
         *,
+        rows: NDArray[np.int64] | None = None,
         occluders: bool = True,
         mirror_epochs: int | None = None,
         label_offset: float = 0.0,
     ) -> None:
         self.crops = crops
+        self.rows = np.arange(len(crops.images)) if rows is None else rows
         self.size = size
         self.seed = seed
         self.ranges = ranges or Ranges()
@@ -101,12 +109,13 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         self.paints = Paints(crops.images, crops.points, cutouts.textures if cutouts else ())
 
     def __len__(self) -> int:
-        return len(self.crops.images)
+        return len(self.rows)
 
     def __getitem__(self, place: tuple[int, int]) -> dict[str, Any]:
-        """The draw for (epoch, index)."""
-        epoch, index = place
-        rng = np.random.default_rng([self.seed, epoch, index])
+        """The draw for (epoch, row)."""
+        epoch, row = place
+        rng = np.random.default_rng([self.seed, epoch, row])
+        index = int(self.rows[row])
         size = self.size
         flip = rng.random() < self.ranges.flip
         if self.mirror_epochs is not None and epoch >= self.mirror_epochs:
@@ -127,16 +136,20 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
             paints = replace(self.paints, look=look)
             paint_occluders(overlay, points, rng, paints, self.cutouts)
         unit = FaceFrame.of(points).unit
+        labelled = np.isfinite(points).all(axis=1)
+        face, seen = _face(points[labelled], size), 1 - overlay.hiding
+        # What the picture itself hides is known at its landmarks only.
+        _dab(seen, points[labelled & (visible == 0)], unit, 0.0)
+        _dab(face, points[labelled & np.isnan(visible)], unit, 0.0)
         covered = ~overlay.visible(points, unit) | beyond(points, size, size)
         visible = np.where(covered, 0.0, visible)
-        labelled = np.isfinite(points).all(axis=1)
         return {
             "index": index,
             "matrix": invert(to_crop).astype(np.float32),
             "points": ((points + 0.5) / size).astype(np.float32),
             "visible": np.where(labelled, visible, np.nan).astype(np.float32),
-            "face": _cells(_face(points[labelled], size)),
-            "seen": _cells(1 - overlay.hiding),
+            "face": _cells(face),
+            "seen": _cells(seen),
             "colour": np.clip(overlay.colour + 0.5, 0, 255).astype(np.uint8),
             "alpha": np.clip(overlay.alpha * 255 + 0.5, 0, 255).astype(np.uint8),
             "light": self._light(rng).astype(np.float32),
@@ -178,6 +191,13 @@ def _face(points: NDArray[np.float64], size: int) -> NDArray[np.float32]:
         hull = cv2.convexHull(np.rint(np.clip(points, -1e4, 1e4)).astype(np.int32))
         cv2.fillConvexPoly(filled, hull, 1)
     return filled.astype(np.float32)
+
+
+def _dab(share: NDArray[np.float32], points: NDArray[np.float64], unit: float, to: float) -> None:
+    """Set a map (H, W) about points (N, 2), within DAB of the face's unit."""
+    radius = max(1, round(DAB * unit))
+    for x, y in np.rint(np.clip(points, -1e4, 1e4)).astype(int).tolist():
+        cv2.circle(share, (x, y), radius, to, cv2.FILLED)
 
 
 def _cells(share: NDArray[np.float32]) -> NDArray[np.float32]:

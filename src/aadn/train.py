@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as distributed
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -64,10 +65,14 @@ CLIP = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The faces of a run, cut out: read once, trained on as often as one likes."""
+    """The faces of a run, cut out: read once, trained on as often as one likes.
+
+    An epoch is `rows`, (R,) indices of training faces; some of them may be there twice.
+    """
 
     training: CropSet
     validation: CropSet
+    rows: NDArray[np.int64]
 
 
 def train(config: TrainConfig, data: Data | None = None) -> Path:
@@ -84,14 +89,14 @@ def train(config: TrainConfig, data: Data | None = None) -> Path:
 
 def load(config: TrainConfig) -> Data:
     """Read the faces that a configuration trains and validates on; raises AadnError."""
-    training, validation = _samples(config)
+    training, validation, rows = _samples(config)
     if config.relabel and any(sample.visible is not None for sample in training):
         raise InputError("--relabel would overrule the release's own labels of visibility")
     size = config.model.input_size
     validated = cut_crops(validation, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
     normalisers(scheme_of(config.model.landmarks), validated.points, normaliser(config))
-    return Data(cut_crops(training, size, title="reading training faces"), validated)
+    return Data(cut_crops(training, size, title="reading training faces"), validated, rows)
 
 
 def _train(
@@ -128,12 +133,14 @@ def _train(
         Ranges(),
         cutouts,
         occluders=config.paint_occluders,
+        rows=data.rows,
         mirror_epochs=round(config.mirror * config.epochs),
         label_offset=config.label_offset,
     )
 
     torch.manual_seed(config.seed)
-    mean_shape = np.nanmean((crops.points + 0.5) / crops.images.shape[1], axis=0)
+    shapes = (crops.points[data.rows] + 0.5) / crops.images.shape[1]
+    mean_shape = np.nanmean(shapes, axis=0)
     mean_shape = (mean_shape - 0.5) * crops.margin + 0.5
     network = build(config.model, torch.from_numpy(mean_shape).float())
     if resumed is None:
@@ -160,10 +167,10 @@ def _train(
             network, device_ids=ids, find_unused_parameters=idle
         )
     stored = torch.from_numpy(crops.images).to(device)
-    batch = min(config.batch // world, len(crops.images) // world)
+    batch = min(config.batch // world, len(draws) // world)
     if batch < 1:
-        raise InputError(f"expected a face for each of {world} processes, got {len(crops.images)}")
-    steps = len(crops.images) // (batch * world)
+        raise InputError(f"expected a face for each of {world} processes, got {len(draws)}")
+    steps = len(draws) // (batch * world)
     loader = _loader(draws, stored, config, first, rank, world, batch, steps)
 
     batches = iter(loader)
@@ -243,8 +250,8 @@ def validate(
     """NME (%, inter-ocular where the release has no other) on crops as they are and occluded.
 
     Also, on the occluded ones, the ROC-AUC of visibility, that of the probability map P read at the
-    predicted landmarks, the best visibility threshold and the calibration error; None where
-    undefined.
+    predicted landmarks, the best visibility threshold, the calibration error and the mean true
+    distance over the mean predicted one (`uncertainty_ratio`); None where undefined.
     """
     network = build(config.model)
     network.load_state_dict(weights)
@@ -254,7 +261,7 @@ def validate(
     result: dict[str, float | None] = {}
     for name, occluders in (("nme", False), ("nme_occluded", True)):
         draws = Draw(crops, size, config.split_seed + 1, STILL, occluders=occluders)
-        predicted, truth, visible, seen, mapped = [], [], [], [], []
+        predicted, truth, visible, seen, mapped, spreads = [], [], [], [], [], []
         for prediction, drawn in _predictions(network, draws, stored, half):
             predicted.append(prediction.points.float().cpu().numpy())
             visible.append(prediction.visibility.float().cpu().numpy())
@@ -262,9 +269,12 @@ def validate(
             seen.append(drawn["visible"].cpu().numpy())
             if prediction.seen is not None:
                 mapped.append(_at(prediction.seen.float(), prediction.points.float()).cpu().numpy())
+            if prediction.uncertainty is not None:
+                spreads.append(prediction.uncertainty.float().cpu().numpy())
         points = np.concatenate(truth).astype(np.float64)
+        given = np.concatenate(predicted).astype(np.float64)
         lengths = normalisers(scheme, points, normaliser(config))
-        errors = image_nme(np.concatenate(predicted).astype(np.float64), points, lengths)
+        errors = image_nme(given, points, lengths)
         result[name] = round(100 * float(np.mean(errors)), 4)
         labels = np.concatenate(seen).ravel()
         known = np.isfinite(labels)
@@ -276,6 +286,12 @@ def validate(
             result["map_auc"] = _rounded(roc_auc(np.concatenate(mapped).ravel()[known], truth))
         result["visibility_threshold"] = best_threshold(probability, truth)
         result["calibration_error"] = _rounded(expected_calibration_error(probability, truth))
+        result["uncertainty_ratio"] = None
+        if spreads:
+            distances = np.linalg.norm(given - points, axis=2)
+            expected = np.concatenate(spreads)[np.isfinite(distances)]
+            ratio = float(np.nansum(distances) / expected.sum(dtype=np.float64))
+            result["uncertainty_ratio"] = _rounded(ratio)
     return result
 
 
@@ -334,8 +350,11 @@ def normaliser(config: TrainConfig) -> Normaliser:
     return "box" if release and release.normaliser in ("box", "width") else "inter-ocular"
 
 
-def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
-    """Training and validation samples; InputError if either is empty or they share pictures."""
+def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample], NDArray[np.int64]]:
+    """Training and validation samples, and the training samples of an epoch (`Data.rows`).
+
+    InputError if either is empty or they share pictures.
+    """
     landmarks = config.model.landmarks
     samples = read_folders(config.folders, landmarks)
     if config.benchmark:
@@ -358,22 +377,23 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample]]:
                 f"{shared[0].image} for example; leave them out of one of the two"
             )
         validation += given
+    rows = list(range(len(training)))
     for folder in map(str, config.twice):
-        again = [sample for sample in training if folder in sample.parts]
+        again = [row for row, sample in enumerate(training) if folder in sample.parts]
         if not again:
             folders = ", ".join(map(str, config.folders))
             raise InputError(
                 f"expected --twice to name training folders with faces of their own ({folders}); "
                 f"got {folder}"
             )
-        training += again
+        rows += again
     for name, part in (("training", training), ("validation", validation)):
         if not part:
             raise InputError(
                 f"no {name} samples are left: expected more pictures, or another --hold-out "
                 f"(now {config.hold_out}) or --validation"
             )
-    return training, validation
+    return training, validation, np.array(rows)
 
 
 def _check(config: TrainConfig, world: int) -> None:

@@ -36,7 +36,7 @@ def blob(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     centre = _somewhere(frame, rng)
     size = frame.unit * rng.uniform(0.25, 1.3)
     aspect = rng.uniform(0.4, 1.0)
-    kind = rng.choice(["rectangle", "lump", "polygon"], p=[0.25, 0.5, 0.25])
+    kind = rng.choice(["rectangle", "lump", "polygon"], p=[0.4, 0.35, 0.25])
     if kind == "rectangle":
         angle = 0.0 if rng.random() < 0.5 else rng.uniform(0, np.pi)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -181,25 +181,25 @@ def beside(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints:
 
 
 PAINTERS: dict[str, tuple[Painter, float]] = {
-    "fringe": (fringe, 0.13),
-    "wisps": (wisps, 0.08),
-    "long_hair": (long_hair, 0.09),
+    "fringe": (fringe, 0.11),
+    "wisps": (wisps, 0.06),
+    "long_hair": (long_hair, 0.08),
     "hand": (hand, 0.12),
     "sunglasses": (sunglasses, 0.06),
-    "mask": (mask, 0.06),
+    "mask": (mask, 0.08),
     "hat": (hat, 0.05),
     "hood": (hood, 0.03),
     "scarf": (scarf, 0.03),
     "held_thing": (held_thing, 0.06),
     "thin_things": (thin_things, 0.02),
     "other_face": (other_face, 0.04),
-    "blob": (blob, 0.05),
-    "half_plane": (half_plane, 0.03),
+    "blob": (blob, 0.11),
+    "half_plane": (half_plane, 0.04),
     "spectacles": (spectacles, 0.04),
-    "beard": (beard, 0.03),
-    "shadow": (shadow, 0.04),
-    "make_up": (make_up, 0.02),
-    "beside": (beside, 0.04),
+    "beard": (beard, 0.02),
+    "shadow": (shadow, 0.03),
+    "make_up": (make_up, 0.01),
+    "beside": (beside, 0.03),
 }
 """What is painted in training, and how often (our choice); the last five hide nothing."""
 

@@ -55,6 +55,23 @@ def shade(
     return texture * light[..., None]
 
 
+def _grain(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
+    """Smooth specks of all colours or of greys, coarse to fine, faint or stark: leaves, gravel."""
+    drawn = np.empty((height, width, 3), np.float32)
+    drawn[:] = any_colour(rng)
+    cells = float(rng.uniform(8, 40))
+    channels = int(rng.choice([1, 3]))
+    strength = rng.uniform(20, 140)
+    while cells < max(height, width):
+        count = round(cells)
+        specks = rng.uniform(-1, 1, (count, count, channels)).astype(np.float32)
+        smooth = cv2.resize(specks, (width, height), interpolation=cv2.INTER_CUBIC)
+        drawn += np.float32(strength) * smooth.reshape(height, width, channels)
+        cells *= 2
+        strength *= rng.uniform(0.3, 1.0)
+    return np.clip(drawn, 0, 255)
+
+
 @dataclass(frozen=True)
 class Look:
     """A face's colours in its picture, RGB in [0, 255].
@@ -148,8 +165,8 @@ class Paints:
 
     def texture(self, rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
         """A random texture (height, width, 3) in [0, 255], lit unevenly, in the picture's light."""
-        kinds = ["flat", "gradient", "clouds", "stripes", "checks"]
-        weights = [0.25, 0.1, 0.12, 0.08, 0.05]
+        kinds = ["flat", "gradient", "clouds", "stripes", "checks", "grain"]
+        weights = [0.25, 0.1, 0.1, 0.08, 0.05, 0.15]
         if self.pictures is not None and len(self.pictures):
             kinds.append("picture")
             weights.append(0.6)
@@ -161,6 +178,8 @@ class Paints:
         second = np.array(any_colour(rng), np.float32)
         if kind in ("picture", "fabric"):
             drawn = self._cut(rng, height, width, fabric=kind == "fabric")
+        elif kind == "grain":
+            drawn = _grain(rng, height, width)
         else:
             drawn = flat(height, width, any_colour(rng))
             if kind != "flat":
