@@ -3,7 +3,8 @@
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
 
 The card holds what the model is, how it was trained and what it scores; the README's table is
-written from it. Test sets are only measured here, nothing is chosen by them.
+written from it, and a reliability diagram into docs/. The weights, in half precision, go into
+checkpoints/, to train on from. Test sets are only measured here, nothing is chosen by them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from aadn import checkpoint
 from aadn.evaluate import evaluate
 from aadn.export import export
 from aadn.files import write_whole
+from aadn.metrics import Reliability
 from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.plots import plot_reliability
 from aadn.samples import Sample
 from aadn.tables import table
 
@@ -38,6 +42,7 @@ MEASURED: list[tuple[str, str, str]] = [
 """Folder below the data, boxes, occluder."""
 
 README = Path(__file__).parents[1] / "README.md"
+TO_TRAIN_ON = Path(__file__).parents[1] / "checkpoints" / "default.safetensors"
 TAIL = "<!-- /scores -->"
 
 KEYS = (
@@ -67,11 +72,11 @@ def parts_of(sample: Sample) -> tuple[str, str]:
     )
 
 
-def measure(network: Network, data: Path) -> list[dict[str, Any]]:
-    """The report's numbers for each of MEASURED."""
+def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[str, Reliability]]:
+    """The report's numbers for each of MEASURED, and how reliable visibility is by occluder."""
     from aadn.datasets.folder import read_folders
 
-    rows = []
+    rows, reliable = [], {}
     for folder, boxes, occlude in MEASURED:
         samples = [
             replace(sample, parts=parts_of(sample))
@@ -88,7 +93,9 @@ def measure(network: Network, data: Path) -> list[dict[str, Any]]:
             if name in by
         ]
         rows.append({"folder": folder, **results})
-    return rows
+        if (curve := report.measured.reliability()) is not None:
+            reliable[occlude] = curve
+    return rows, reliable
 
 
 def scores(rows: list[dict[str, Any]]) -> str:
@@ -121,6 +128,12 @@ def settings(checkpoint: Path, data: Path) -> dict[str, Any]:
     return training
 
 
+def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A checkpoint's averaged weights, in half precision."""
+    weights = {name: t for name, t in tensors.items() if name.startswith("ema.")}
+    return {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+
+
 def main() -> None:
     """Export, measure, write the card, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -132,7 +145,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     parity = export(arguments.checkpoint, DEFAULT_WEIGHTS)
-    _, config, state = checkpoint.load(arguments.checkpoint)
+    tensors, config, state = checkpoint.load(arguments.checkpoint)
     network = Network.load(DEFAULT_WEIGHTS)
     training = settings(arguments.checkpoint, arguments.data)
     if training["initial"] and (Path(training["initial"]).parent / "config.json").exists():
@@ -140,7 +153,7 @@ def main() -> None:
     for stage in (training, training.get("before", {})):
         for key in {"out", "initial"} & stage.keys():
             stage[key] = stage[key] and "/".join(Path(stage[key]).parts[-2:])
-    rows = measure(network, arguments.data)
+    rows, reliable = measure(network, arguments.data)
     card = {
         "file": DEFAULT_WEIGHTS.name,
         "sha256": hashlib.sha256(DEFAULT_WEIGHTS.read_bytes()).hexdigest(),
@@ -157,8 +170,11 @@ def main() -> None:
         "parity_px": parity.points,
         "scores": rows,
     }
+    kept = {"metrics": state["metrics"]}
+    checkpoint.save(TO_TRAIN_ON, halved(tensors), config, kept)
     write_whole(DEFAULT_WEIGHTS.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     write_whole(README, with_table(README.read_text("utf-8"), rows))
+    plot_reliability(reliable, README.parent / "docs" / "reliability.png")
     print(scores(rows))
 
 

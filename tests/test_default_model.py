@@ -14,7 +14,7 @@ import pytest
 from aadn import Landmarker, load_image
 from aadn.datasets.folder import read_folders
 from aadn.evaluate import evaluate
-from aadn.geometry import box_of_points
+from aadn.geometry import box_of_points, crop_matrix, warp
 from aadn.network import DEFAULT_WEIGHTS, Network
 from aadn.occlude import occlude_picture
 from aadn.schemes import IBUG68
@@ -131,6 +131,21 @@ def test_a_loose_or_shifted_box_moves_little(landmarker: Landmarker) -> None:
     for shift in ([0.08, 0, 0.08, 0], [0, -0.08, 0, -0.08], [-0.06, -0.06, 0.06, 0.06]):
         moved = landmarker(ASTRONAUT, boxes=BOX + side * np.array(shift)).points[0]
         assert np.hypot(*(plain - moved).T).mean() / inter_ocular < 0.05
+
+
+def test_the_checkpoint_is_the_embedded_model() -> None:
+    pytest.importorskip("torch")
+    from aadn.checkpoint import load_network
+
+    network, image = Network.load(), load_image(ASTRONAUT)
+    matrix = crop_matrix(BOX[0], network.card.size, network.card.crop_factor)
+    crop = warp(image, matrix, network.card.size)[None]
+    trained = load_network(ASTRONAUT.parents[1] / "checkpoints" / "default.safetensors")
+    assert trained.card == network.card
+    for exported, own, most in zip(
+        network(crop), trained(crop), (0.1, 0.02, 0.02, 0.05), strict=True
+    ):
+        assert np.abs(exported - own).max() < most  # half precision
 
 
 def test_the_card_is_of_this_file() -> None:

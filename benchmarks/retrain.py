@@ -1,0 +1,71 @@
+"""Train the default model from random weights, in the three runs that it was made in.
+
+    python benchmarks/retrain.py --data ../shared/data --out runs
+
+Each run starts from the one before, which also says what is hidden in the training pictures
+(`--relabel`); killed, the same command goes on. `runs/third/best.safetensors` is the model. Seeds
+other than 0 measure how far the figures spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from aadn.config import ModelConfig, TrainConfig
+from aadn.train import train
+
+
+def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
+    """The settings of each run, first to last."""
+    of_300w = tuple(data / "300w" / part for part in ("afw", "helen/trainset", "lfpw/trainset"))
+    first = TrainConfig(
+        folders=(*of_300w, data / "ytf68/train"),
+        out=out / "first",
+        validation=(data / "ytf68/val",),
+        hold_out=0.05,
+        occluders=data / "occluders",
+        epochs=52,
+        learning_rate=2e-3,
+        warmup=300,
+        seed=seed,
+        resume=True,
+    )
+    second = replace(
+        first,
+        out=out / "second",
+        initial=first.out / "best.safetensors",
+        model=ModelConfig(size=160),
+        relabel=True,
+        mirror=1.0,
+        label_offset=1.0,
+        twice=of_300w,
+        epochs=22,
+        learning_rate=1e-3,
+        warmup=200,
+    )
+    third = replace(
+        second,
+        out=out / "third",
+        initial=second.out / "best.safetensors",
+        epochs=13,
+        learning_rate=6e-4,
+        warmup=150,
+    )
+    return [first, second, third]
+
+
+def main() -> None:
+    """Train them one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    for stage in stages(arguments.data, arguments.out, arguments.seed):
+        print(train(stage))
+
+
+if __name__ == "__main__":
+    main()
