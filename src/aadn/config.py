@@ -74,7 +74,7 @@ class LossWeights:
         nuclear: α of eq. 1, the weight of ‖M‖_*.
         visibility: cross-entropy of each landmark's visibility, mean over the known ones.
         heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
-        seen: cross-entropy between P and where, on the face, no occluder was painted.
+        seen: cross-entropy between P and where, on the face, nothing covers it.
         uncertainty: negative log-likelihood of each landmark's distance to the truth under an
             exponential distribution of the predicted mean (heatmap).
     """

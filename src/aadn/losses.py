@@ -28,8 +28,8 @@ def total_loss(
         prediction: of a batch.
         points: (B, L, 2) in crop units; rows with NaN are not labelled and do not count.
         visible: (B, L) 1 seen, 0 hidden, NaN unknown.
-        face: (B, M, M) share of each cell of the crop that is face.
-        seen: (B, M, M) share of each cell that no occluder covers.
+        face: (B, M, M) share of each cell of the crop that is face, as far as `seen` is known.
+        seen: (B, M, M) share of each cell that nothing covers.
         regularisation: scalar, ‖M‖_*.
         weight: of each term, as LossWeights.for_model gives it.
     """
@@ -99,7 +99,7 @@ def uncertainty_loss(expected: Tensor, error: Tensor, labelled: Tensor) -> Tenso
 
 
 def seen_loss(predicted: Tensor, face: Tensor, seen: Tensor) -> Tensor:
-    """Binary cross-entropy of P (B, h, w) with what no occluder covers, weighted by the face.
+    """Binary cross-entropy of P (B, h, w) with what nothing covers, weighted by the face.
 
     `face` and `seen` (B, M, M) are averaged down to P's grid.
     """
