@@ -3,13 +3,15 @@
     python benchmarks/retrain.py --data ../shared/data --out runs
 
 Each run starts from the one before, which also says what is hidden in the training pictures
-(`--relabel`); killed, the same command goes on. `runs/third/best.safetensors` is the model. Seeds
+(`--relabel`); killed, the same command goes on. One process on one device: under torchrun, give
+the settings of each run to `aadn train`. `runs/third/best.safetensors` is the model. Seeds
 other than 0 measure how far the figures spread.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +65,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # torch cannot reliably join its processes again for the second run.
+        parser.error("expected one process; with torchrun, run `aadn train` once for each stage")
     for stage in stages(arguments.data, arguments.out, arguments.seed):
         print(train(stage))
 
