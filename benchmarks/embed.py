@@ -41,8 +41,10 @@ MEASURED: list[tuple[str, str, str]] = [
 ]
 """Folder below the data, boxes, occluder."""
 
-README = Path(__file__).parents[1] / "README.md"
-TO_TRAIN_ON = Path(__file__).parents[1] / "checkpoints" / "default.safetensors"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+TO_TRAIN_ON = ROOT / "checkpoints" / "default.safetensors"
+RELIABILITY = ROOT / "docs" / "reliability.png"
 TAIL = "<!-- /scores -->"
 
 KEYS = (
@@ -135,7 +137,7 @@ def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    """Export, measure, write the card, print the table."""
+    """Export, measure, write checkpoint, card, README's table and diagram, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
@@ -170,11 +172,10 @@ def main() -> None:
         "parity_px": parity.points,
         "scores": rows,
     }
-    kept = {"metrics": state["metrics"]}
-    checkpoint.save(TO_TRAIN_ON, halved(tensors), config, kept)
+    checkpoint.save(TO_TRAIN_ON, halved(tensors), config, {"metrics": state["metrics"]})
     write_whole(DEFAULT_WEIGHTS.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
     write_whole(README, with_table(README.read_text("utf-8"), rows))
-    plot_reliability(reliable, README.parent / "docs" / "reliability.png")
+    plot_reliability(reliable, RELIABILITY)
     print(scores(rows))
 
 

@@ -40,10 +40,17 @@ def flat(height: int, width: int, colour: Colour) -> NDArray[np.float32]:
 
 
 def clouds(rng: np.random.Generator, height: int, width: int, cells: int) -> NDArray[np.float32]:
-    """Smooth noise in [-1, 1] with about `cells` bumps across."""
-    grid = rng.uniform(-1, 1, (max(2, cells), max(2, cells))).astype(np.float32)
+    """Smooth noise in [-1, 1] with about `cells` bumps across, (height, width)."""
+    return _clouds(rng, height, width, cells, 1)[..., 0]
+
+
+def _clouds(
+    rng: np.random.Generator, height: int, width: int, cells: int, channels: int
+) -> NDArray[np.float32]:
+    """As `clouds`, in channels of their own: (height, width, channels)."""
+    grid = rng.uniform(-1, 1, (max(2, cells), max(2, cells), channels)).astype(np.float32)
     smooth = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(smooth, np.float32)
+    return np.asarray(smooth, np.float32).reshape(height, width, channels)
 
 
 def shade(
@@ -56,17 +63,16 @@ def shade(
 
 
 def _grain(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Smooth specks of all colours or of greys, coarse to fine, faint or stark: leaves, gravel."""
-    drawn = np.empty((height, width, 3), np.float32)
-    drawn[:] = any_colour(rng)
+    """Specks of all colours or of greys, coarse to fine, faint or stark, as of leaves or gravel.
+
+    (height, width, 3) in [0, 255].
+    """
+    drawn = flat(height, width, any_colour(rng))
     cells = float(rng.uniform(8, 40))
     channels = int(rng.choice([1, 3]))
     strength = rng.uniform(20, 140)
     while cells < max(height, width):
-        count = round(cells)
-        specks = rng.uniform(-1, 1, (count, count, channels)).astype(np.float32)
-        smooth = cv2.resize(specks, (width, height), interpolation=cv2.INTER_CUBIC)
-        drawn += np.float32(strength) * smooth.reshape(height, width, channels)
+        drawn += np.float32(strength) * _clouds(rng, height, width, round(cells), channels)
         cells *= 2
         strength *= rng.uniform(0.3, 1.0)
     return np.clip(drawn, 0, 255)
