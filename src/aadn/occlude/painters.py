@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aadn.geometry import BORDER_VALUE, FloatArray
 from aadn.occlude.hair import beard, fringe, hang_long_hair, long_hair, wisps
 from aadn.occlude.held import grip, hand, held_thing, thin_things
-from aadn.occlude.overlay import FaceFrame, Overlay
+from aadn.occlude.overlay import FaceFrame, Image, Overlay
 from aadn.occlude.shapes import bezier, circle, head, lump
 from aadn.occlude.textures import Paints, any_colour, clouds
 from aadn.occlude.worn import hat, hood, mask, scarf, softness, spectacles, sunglasses
@@ -91,15 +91,47 @@ def other_face(
     angle = float(rng.normal(0, 12))
     centre = source.place([(0.0, 0.3)])[0]
     u, v = side * rng.uniform(2.2, 3.4), rng.uniform(-0.8, 1.8)
-    matrix = np.asarray(cv2.getRotationMatrix2D((centre[0], centre[1]), angle, scale))
+    turn = cv2.getRotationMatrix2D((centre[0], centre[1]), angle, scale)
+    matrix = np.asarray(turn, np.float64)
     matrix[:, 2] += frame.place([(u, v)])[0] - centre
     outline = lump(rng, centre, (1.15 * source.unit, 1.45 * source.unit), 0.08)
     outline = outline @ matrix[:, :2].T + matrix[:, 2]
-    height, width = overlay.shape
-    piece = cv2.warpAffine(paints.pictures[chosen], matrix, (width, height),
-                           borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
     alpha = overlay.polygon(outline, softness(frame, rng))
-    overlay.paint(alpha, np.asarray(piece, np.float32), hides=True)
+    overlay.paint(alpha, _warped(overlay, paints.pictures[chosen], matrix), hides=True)
+
+
+def printed_face(
+    overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints
+) -> None:
+    """A part of another face, its features about where this one has them.
+
+    As on a photograph, a screen or a printed cloth held there: found by its edge and its style.
+    """
+    if paints.pictures is None or paints.points is None:
+        blob(overlay, frame, points, rng, paints)
+        return
+    chosen = int(rng.integers(len(paints.pictures)))
+    corners = np.array([[-1.0, 0], [1, 0], [0, 1]])
+    source = FaceFrame.of(paints.points[chosen]).place(corners)
+    target = frame.place(corners + rng.normal(0, 0.2, 2) + rng.normal(0, 0.1, (3, 2)))
+    matrix = np.asarray(
+        cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32)), np.float64
+    )
+    size = frame.unit * rng.uniform(0.25, 0.75) * np.array([1.0, rng.uniform(0.5, 1.0)])
+    centre = _somewhere(frame, rng)
+    if rng.random() < 0.6:
+        outline = centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size
+    else:
+        outline = lump(rng, centre, (size[0], size[1]), 0.3)
+    piece = _warped(overlay, paints.pictures[chosen], matrix) * np.float32(rng.uniform(0.7, 1.1))
+    overlay.paint(overlay.polygon(outline, softness(frame, rng)), piece, hides=True)
+
+
+def _warped(overlay: Overlay, picture: Image, matrix: FloatArray) -> NDArray[np.float32]:
+    """A picture moved by a (2, 3) matrix, as large as the overlay; its border goes on."""
+    height, width = overlay.shape
+    moved = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def shadow(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
@@ -182,7 +214,7 @@ def beside(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints:
 
 PAINTERS: dict[str, tuple[Painter, float]] = {
     "fringe": (fringe, 0.11),
-    "wisps": (wisps, 0.06),
+    "wisps": (wisps, 0.05),
     "long_hair": (long_hair, 0.08),
     "hand": (hand, 0.12),
     "sunglasses": (sunglasses, 0.06),
@@ -192,9 +224,10 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "scarf": (scarf, 0.03),
     "held_thing": (held_thing, 0.06),
     "thin_things": (thin_things, 0.02),
-    "other_face": (other_face, 0.04),
+    "other_face": (other_face, 0.03),
+    "printed_face": (printed_face, 0.03),
     "blob": (blob, 0.11),
-    "half_plane": (half_plane, 0.04),
+    "half_plane": (half_plane, 0.03),
     "spectacles": (spectacles, 0.04),
     "beard": (beard, 0.02),
     "shadow": (shadow, 0.03),
