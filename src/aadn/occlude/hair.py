@@ -119,6 +119,24 @@ def hang_long_hair(
     _comb(overlay, frame, rng, paints, uv, (0.02, 0.08))
 
 
+def side_hair(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
+    """Hair that frames the face: over the temples and the cheeks' edge, to the ear or further."""
+    sides = (-1.0, 1.0) if rng.random() < 0.7 else (float(rng.choice([-1, 1])),)
+    length = rng.uniform(0.1, 0.9) if rng.random() < 0.4 else rng.uniform(0.9, 2.8)
+    inner, sway = rng.uniform(1.5, 2.05), rng.normal(0, 0.2)
+    count, parts = int(rng.integers(7, 15)), []
+    for side in sides:
+        share = np.linspace(0, 1, count)
+        u = inner + rng.normal(0, 0.1) + rng.uniform(0.7, 1.2) * share
+        root = np.stack([0.4 + 1.4 * share, np.full(count, rng.uniform(-1.7, -1.4))], axis=1)
+        temple = np.stack([u, rng.normal(-0.6, 0.1, count)], axis=1)
+        cheek = np.stack([u + rng.normal(0, 0.03, count), np.full(count, 0.4 * length)], axis=1)
+        tip = np.stack([u + sway, rng.normal(length, 0.12, count)], axis=1)
+        parts.append(np.stack([root, temple, cheek, tip], axis=1) * [side, 1.0])
+    uv = _locks(rng, np.concatenate(parts), int(rng.integers(12, 24)), rng.uniform(0.06, 0.15))
+    _comb(overlay, frame, rng, paints, uv, (0.02, 0.08))
+
+
 def beard(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
     """A beard, a moustache or stubble: short hair on the jaw and about the lips."""
     count = int(rng.choice([200, 400]))

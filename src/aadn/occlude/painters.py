@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.geometry import BORDER_VALUE, FloatArray
-from aadn.occlude.hair import beard, fringe, hang_long_hair, long_hair, wisps
+from aadn.occlude.hair import beard, fringe, hang_long_hair, long_hair, side_hair, wisps
 from aadn.occlude.held import grip, hand, held_thing, thin_things
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
 from aadn.occlude.shapes import bezier, circle, head, lump
@@ -213,24 +213,25 @@ def beside(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints:
 
 
 PAINTERS: dict[str, tuple[Painter, float]] = {
-    "fringe": (fringe, 0.11),
-    "wisps": (wisps, 0.05),
-    "long_hair": (long_hair, 0.08),
-    "hand": (hand, 0.12),
+    "fringe": (fringe, 0.1),
+    "wisps": (wisps, 0.04),
+    "long_hair": (long_hair, 0.05),
+    "side_hair": (side_hair, 0.08),
+    "hand": (hand, 0.11),
     "sunglasses": (sunglasses, 0.06),
     "mask": (mask, 0.08),
     "hat": (hat, 0.05),
     "hood": (hood, 0.03),
     "scarf": (scarf, 0.03),
-    "held_thing": (held_thing, 0.06),
+    "held_thing": (held_thing, 0.05),
     "thin_things": (thin_things, 0.02),
     "other_face": (other_face, 0.03),
     "printed_face": (printed_face, 0.03),
-    "blob": (blob, 0.11),
+    "blob": (blob, 0.1),
     "half_plane": (half_plane, 0.03),
-    "spectacles": (spectacles, 0.04),
+    "spectacles": (spectacles, 0.03),
     "beard": (beard, 0.02),
-    "shadow": (shadow, 0.03),
+    "shadow": (shadow, 0.02),
     "make_up": (make_up, 0.01),
     "beside": (beside, 0.03),
 }
