@@ -1,10 +1,10 @@
-"""Train the default model from random weights, in the three runs that it was made in.
+"""Train the default model from random weights, in four runs.
 
     python benchmarks/retrain.py --data ../shared/data --out runs
 
 Each run starts from the one before, which also says what is hidden in the training pictures
 (`--relabel`); killed, the same command goes on. One process on one device: under torchrun, give
-the settings of each run to `aadn train`. `runs/third/best.safetensors` is the model. Seeds
+the settings of each run to `aadn train`. `runs/fourth/best.safetensors` is the model. Seeds
 other than 0 measure how far the figures spread.
 """
 
@@ -55,7 +55,15 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         learning_rate=6e-4,
         warmup=150,
     )
-    return [first, second, third]
+    fourth = replace(
+        third,
+        out=out / "fourth",
+        initial=third.out / "best.safetensors",
+        epochs=32,
+        learning_rate=1e-3,
+        warmup=200,
+    )
+    return [first, second, third, fourth]
 
 
 def main() -> None:
