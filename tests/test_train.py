@@ -22,7 +22,9 @@ from aadn.config import ModelConfig, TrainConfig  # noqa: E402
 from aadn.crops import cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
 from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
-from aadn.train import HIDDEN, SEEN, load, relabelled, train  # noqa: E402
+from aadn.models.build import build  # noqa: E402
+from aadn.models.prediction import Prediction  # noqa: E402
+from aadn.train import HIDDEN, SEEN, load, relabelled, train, validate  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -65,6 +67,30 @@ def test_it_learns(data: Path, tmp_path: Path) -> None:
     assert ((visibility >= 0) & (visibility <= 1)).all()
     assert occlusion.shape == (3, 7, 7)
     assert (uncertainty > 0).all()
+
+
+def test_the_threshold_counts_faces_as_they_are(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.7 finds all on occluded faces, but calls all hidden on faces as they are."""
+
+    def predictions(network: Any, draws: Any, stored: Any, half: bool) -> Any:
+        for i in range(len(draws)):
+            points = torch.from_numpy(draws[(0, i)]["points"])[None]
+            seen = torch.ones(1, 68)
+            given = torch.full((1, 68), 0.9 if draws.occluders else 0.6)
+            if draws.occluders:
+                seen[:, :20], given[:, :10], given[:, 10:20] = 0, 0.2, 0.65
+            yield Prediction(points, torch.logit(given)), {"points": points, "visible": seen}
+
+    monkeypatch.setattr("aadn.train._predictions", predictions)
+    config = small(data, tmp_path)
+    crops = cut_crops(read_folders([data], 68)[:4], 32)
+    weights = build(config.model).state_dict()
+    result = validate(config, weights, crops, torch.device("cpu"), False)
+    assert result["visibility_auc"] == 1
+    assert result["visibility_threshold"] is not None
+    assert 0.2 < result["visibility_threshold"] <= 0.6
 
 
 @pytest.mark.parametrize("name", ["resnet18", "odn", "aadn"])

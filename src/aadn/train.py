@@ -251,8 +251,8 @@ def validate(
     """NME (%, inter-ocular where the release has no other) on crops as they are and occluded.
 
     Also, on the occluded ones, the ROC-AUC of visibility, that of the probability map P read at the
-    predicted landmarks, the best visibility threshold, the calibration error and the mean true
-    distance over the mean predicted one (`uncertainty_ratio`); None where undefined.
+    predicted landmarks, the calibration error and the mean true distance over the mean predicted
+    one (`uncertainty_ratio`); and, on both, the best visibility threshold. None where undefined.
     """
     network = build(config.model)
     network.load_state_dict(weights)
@@ -260,12 +260,13 @@ def validate(
     size, scheme = config.model.input_size, scheme_of(config.model.landmarks)
     stored = torch.from_numpy(crops.images).to(device)
     result: dict[str, float | None] = {}
+    both = []
     for name, occluders in (("nme", False), ("nme_occluded", True)):
         draws = Draw(crops, size, config.split_seed + 1, STILL, occluders=occluders)
-        predicted, truth, visible, seen, mapped, spreads = [], [], [], [], [], []
+        predicted, truth, logits, seen, mapped, spreads = [], [], [], [], [], []
         for prediction, drawn in _predictions(network, draws, stored, half):
             predicted.append(prediction.points.float().cpu().numpy())
-            visible.append(prediction.visibility.float().cpu().numpy())
+            logits.append(prediction.visibility.float().cpu().numpy())
             truth.append(drawn["points"].cpu().numpy())
             seen.append(drawn["visible"].cpu().numpy())
             if prediction.seen is not None:
@@ -280,12 +281,12 @@ def validate(
         labels = np.concatenate(seen).ravel()
         known = np.isfinite(labels)
         truth = labels[known] > 0.5
-        probability = 1 / (1 + np.exp(-np.concatenate(visible).ravel()[known]))
+        probability = 1 / (1 + np.exp(-np.concatenate(logits).ravel()[known]))
         result["visibility_auc"] = _rounded(roc_auc(probability, truth))
         result["map_auc"] = None
         if mapped:
             result["map_auc"] = _rounded(roc_auc(np.concatenate(mapped).ravel()[known], truth))
-        result["visibility_threshold"] = best_threshold(probability, truth)
+        both.append((probability, truth))
         result["calibration_error"] = _rounded(expected_calibration_error(probability, truth))
         result["uncertainty_ratio"] = None
         if spreads:
@@ -293,6 +294,9 @@ def validate(
             expected = np.concatenate(spreads)[np.isfinite(distances)]
             ratio = float(np.nansum(distances) / expected.sum(dtype=np.float64))
             result["uncertainty_ratio"] = _rounded(ratio)
+    # Faces as they are count too: with occluded ones alone, far more would be hidden than in use.
+    visibility, visible = (np.concatenate(part) for part in zip(*both, strict=True))
+    result["visibility_threshold"] = best_threshold(visibility, visible)
     return result
 
 
