@@ -8,7 +8,7 @@ landmarks from those on the picture as it is, in percent of the inter-ocular dis
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from typing import get_args
 
@@ -69,13 +69,16 @@ def weak(picture: Image, landmarker: Landmarker) -> list[Image]:
 
 def main() -> None:
     """Write the pictures into the folder named on the command line."""
+    parser = argparse.ArgumentParser(description="pictures of the documents")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     landmarker = Landmarker()
     region = load_image(EXAMPLE)[55:215, 150:300]
     picture = cv2.resize(region, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
     for name, panels in (("occluded", occluded), ("weak", weak)):
         drawn = np.hstack(panels(np.asarray(picture, np.uint8), landmarker))
         content = cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
-        write_whole(Path(sys.argv[1]) / f"{name}.jpg", content)
+        write_whole(folder / f"{name}.jpg", content)
 
 
 if __name__ == "__main__":
