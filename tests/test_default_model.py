@@ -6,6 +6,7 @@ Golden values are rewritten by `python -m pytest --accept`.
 from __future__ import annotations
 
 import json
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from aadn import Landmarker, load_image
 from aadn.datasets.folder import read_folders
 from aadn.evaluate import evaluate
 from aadn.geometry import box_of_points, crop_matrix, warp
+from aadn.metrics import roc_auc
 from aadn.network import DEFAULT_WEIGHTS, Network
 from aadn.occlude import occlude_picture
 from aadn.schemes import IBUG68
@@ -176,3 +178,19 @@ def test_it_holds_on_real_faces(shared_data: Path) -> None:
     detected = evaluate(Network.load(), samples, boxes="detector", progress=False).results
     assert detected["nme"] <= truth["nme"] + 0.2
     assert detected["missed"] <= 2
+
+
+def test_natural_occlusion_is_found(shared_data: Path) -> None:
+    """Of hair, hats and hands on validation faces, as `benchmarks/natural.py` measures it."""
+    spec = spec_from_file_location("natural", Path(__file__).parents[1] / "benchmarks/natural.py")
+    assert spec is not None and spec.loader is not None
+    natural = module_from_spec(spec)
+    spec.loader.exec_module(natural)
+    faces = json.loads(natural.LABELS.read_text("utf-8"))
+    truth = np.stack([natural.labels(face) for face in faces.values()])
+    measured, threshold = natural.measure(shared_data, list(faces), None)
+    known = np.isfinite(truth)
+    given, seen = measured.visibility[known], truth[known] > 0.5
+    auc = roc_auc(given, seen)
+    assert auc is not None and auc > 0.87
+    assert np.mean(given[seen] < threshold) < 0.01
