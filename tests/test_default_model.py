@@ -183,7 +183,8 @@ def test_it_holds_on_real_faces(shared_data: Path) -> None:
 def test_natural_occlusion_is_found(shared_data: Path) -> None:
     """Of hair, hats and hands on validation faces, as `benchmarks/natural.py` measures it."""
     spec = spec_from_file_location("natural", Path(__file__).parents[1] / "benchmarks/natural.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     natural = module_from_spec(spec)
     spec.loader.exec_module(natural)
     faces = json.loads(natural.LABELS.read_text("utf-8"))
@@ -192,5 +193,6 @@ def test_natural_occlusion_is_found(shared_data: Path) -> None:
     known = np.isfinite(truth)
     given, seen = measured.visibility[known], truth[known] > 0.5
     auc = roc_auc(given, seen)
-    assert auc is not None and auc > 0.87
+    assert auc is not None
+    assert auc > 0.87
     assert np.mean(given[seen] < threshold) < 0.01
