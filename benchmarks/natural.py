@@ -11,14 +11,12 @@ of it at edges, does not count. The annotators were language models that look at
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aadn.datasets.pts import read_pts
+from aadn.datasets.visibility import read_visibility
 from aadn.evaluate import Measured, evaluate, load_weights
 from aadn.geometry import box_of_points
 from aadn.metrics import recall_at_precision, roc_auc
@@ -37,16 +35,6 @@ PARTS = {
 }
 
 
-def labels(face: dict[str, list[list[int]]]) -> NDArray[np.float64]:
-    """(68,) 1 seen, 0 hidden, NaN unsure, of what each annotator calls hidden and unsure."""
-    seen = np.ones((len(face["hidden"]), 68))
-    for annotator, (hidden, unsure) in enumerate(zip(face["hidden"], face["unsure"], strict=True)):
-        seen[annotator, hidden] = 0
-        seen[annotator, unsure] = np.nan
-    same = (seen == seen[0]).all(axis=0)
-    return np.where(same, seen[0], np.nan)
-
-
 def measure(data: Path, names: list[str], weights: Path | None) -> tuple[Measured, float]:
     """Predictions on the faces, cut out by their true boxes, and the threshold of visibility."""
     network, _ = load_weights(weights)
@@ -63,8 +51,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="a checkpoint or ONNX file, else the default")
     arguments = parser.parse_args()
-    faces: dict[str, Any] = json.loads(LABELS.read_text("utf-8"))
-    truth = np.stack([labels(face) for face in faces.values()])
+    faces = read_visibility([LABELS], 68)
+    truth = np.stack(list(faces.values()))
     measured, threshold = measure(arguments.data, list(faces), arguments.weights)
 
     cells = []

@@ -1,11 +1,12 @@
-"""Train the default model from random weights, in four runs.
+"""Train the default model from random weights, in six runs.
 
     python benchmarks/retrain.py --data ../shared/data --out runs
 
 Each run starts from the one before, which also says what is hidden in the training pictures
-(`--relabel`); killed, the same command goes on. One process on one device: under torchrun, give
-the settings of each run to `aadn train`. `runs/fourth/best.safetensors` is the model. Seeds
-other than 0 measure how far the figures spread.
+(`--relabel`) where nobody has labelled it; the last two have labels of 300-W's faces
+(natural_training.json). Killed, the same command goes on. One process on one device: under
+torchrun, give the settings of each run to `aadn train`. `runs/sixth/best.safetensors` is the model.
+Seeds other than 0 measure how far the figures spread.
 """
 
 from __future__ import annotations
@@ -63,7 +64,29 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         learning_rate=1e-3,
         warmup=200,
     )
-    return [first, second, third, fourth]
+    labels = Path(__file__).parent
+    fifth = replace(
+        fourth,
+        folders=of_300w,
+        twice=(),
+        out=out / "fifth",
+        initial=fourth.out / "best.safetensors",
+        visibility=(labels / "natural_training.json", labels / "natural.json"),
+        epochs=4,
+        learning_rate=3e-4,
+        warmup=50,
+    )
+    sixth = replace(
+        fifth,
+        folders=fourth.folders,
+        twice=fourth.twice,
+        out=out / "sixth",
+        initial=fifth.out / "best.safetensors",
+        epochs=16,
+        learning_rate=9e-4,
+        warmup=200,
+    )
+    return [first, second, third, fourth, fifth, sixth]
 
 
 def main() -> None:

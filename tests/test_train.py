@@ -288,10 +288,43 @@ def test_relabelling_takes_what_the_initial_network_sees(
     low, high = np.quantile(seen, [0.33, 0.67])
     monkeypatch.setattr("aadn.train.HIDDEN", low)
     monkeypatch.setattr("aadn.train.SEEN", high)
-    labels = relabelled(config, unlike, torch.device("cpu"), False).visible
+    labelled = np.zeros(len(unlike.images), bool)
+    labelled[1] = True
+    unlike.visible[1] = np.resize([0, 1, np.nan], 68)
+    labels = relabelled(config, unlike, labelled, torch.device("cpu"), False).visible
     assert (labels[0, :3] == 0).all()
+    np.testing.assert_array_equal(labels[1], unlike.visible[1])
+    seen, labels = np.delete(seen, 1, axis=0), np.delete(labels, 1, axis=0)
     sure = np.abs(seen[1:, :, None] - [low, high]).min(axis=2) > 0.05 * (high - low)
     assert sure.mean() > 0.5
     expected = np.where(seen < low, 0.0, np.where(seen < high, np.nan, 1.0))
     np.testing.assert_array_equal(labels[1:][sure], expected[1:][sure])
     assert train(config).exists()
+
+
+def test_visibility_is_taken_from_files(data: Path, tmp_path: Path) -> None:
+    plain = load(small(data, tmp_path / "run"))
+    file = tmp_path / "hidden.json"
+    face = {"hidden": [[0, 1]], "unsure": [[5]]}
+    names = [f"{data.name}/{path.name}" for path in sorted(data.glob("*.png"))]
+    assert len(names) == 40
+    file.write_text(json.dumps(dict.fromkeys(names[:30], face)), "utf-8")
+    config = small(data, tmp_path / "run", visibility=(file,))
+    faces = load(config)
+    assert not plain.labelled.any()
+    count = 0
+    for crops, before in ((faces.training, plain.training), (faces.validation, plain.validation)):
+        changed = (crops.visible[:, :2] == 0).all(axis=1)
+        assert np.isnan(crops.visible[changed, 5]).all()
+        np.testing.assert_array_equal(crops.visible[~changed], before.visible[~changed])
+        np.testing.assert_array_equal(crops.visible[:, 6:], before.visible[:, 6:])
+        if crops is faces.training:
+            np.testing.assert_array_equal(faces.labelled, changed)
+        count += int(changed.sum())
+    assert count == 30
+    assert train(config, faces).exists()
+    file.write_text(json.dumps({"nowhere/1.jpg": face}), "utf-8")
+    with pytest.raises(
+        InputError, match=r"expected --visibility to label pictures.*nowhere/1\.jpg"
+    ):
+        load(config)

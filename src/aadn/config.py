@@ -136,8 +136,11 @@ class TrainConfig:
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
             ImageNet's.
         initial: a checkpoint of the same model to start from; its input may be of another size.
+        visibility: files that say which landmarks are hidden in pictures of the folders, as JSON:
+            {"end/of/its/path.jpg": {"hidden": [[indices]], "unsure": [[indices]]}, ...}, a list for
+            each annotator. Pictures that are in none have every landmark in the picture seen.
         relabel: let the initial network say which landmarks of the training faces are hidden by
-            what is in the picture, where no release labels that. A run that is resumed asks it
+            what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
         resume: go on from `out`/last.safetensors.
         seed: of weights, order, augmentation and occluders.
@@ -170,6 +173,7 @@ class TrainConfig:
     paint_occluders: bool = True
     trunk: str | None = None
     initial: Path | None = None
+    visibility: tuple[Path, ...] = ()
     relabel: bool = False
     resume: bool = False
     seed: int = 0

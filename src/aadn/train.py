@@ -31,6 +31,7 @@ from aadn.crops import CropSet, cut_crops
 from aadn.datasets import RELEASES
 from aadn.datasets.folder import read_folders
 from aadn.datasets.release import read_release
+from aadn.datasets.visibility import Labels, label_of, read_visibility
 from aadn.errors import InputError, OutputError, WeightsError
 from aadn.files import write_whole
 from aadn.losses import total_loss
@@ -68,12 +69,14 @@ CLIP = 5.0
 class Data:
     """The faces of a run, cut out: read once, trained on as often as one likes.
 
-    An epoch is `rows`, (R,) indices of training faces; some of them may be there twice.
+    An epoch is `rows`, (R,) indices of training faces; some of them may be there twice. `labelled`
+    (N,) says of each training face whether its visibility is labelled by people or a release.
     """
 
     training: CropSet
     validation: CropSet
     rows: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
 
 
 def train(config: TrainConfig, data: Data | None = None) -> Path:
@@ -91,13 +94,30 @@ def train(config: TrainConfig, data: Data | None = None) -> Path:
 def load(config: TrainConfig) -> Data:
     """Read the faces that a configuration trains and validates on; raises AadnError."""
     training, validation, rows = _samples(config)
-    if config.relabel and any(sample.visible is not None for sample in training):
-        raise InputError("--relabel would overrule the release's own labels of visibility")
-    size = config.model.input_size
+    size, landmarks = config.model.input_size, config.model.landmarks
+    labels = read_visibility(config.visibility, landmarks)
     validated = cut_crops(validation, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
-    normalisers(scheme_of(config.model.landmarks), validated.points, normaliser(config))
-    return Data(cut_crops(training, size, title="reading training faces"), validated, rows)
+    normalisers(scheme_of(landmarks), validated.points, normaliser(config))
+    crops = cut_crops(training, size, title="reading training faces")
+    labelled = np.array([sample.visible is not None for sample in training])
+    labelled |= _label(crops, training, labels)
+    if not _label(validated, validation, labels).any() and labels and not labelled.any():
+        raise InputError(
+            "expected --visibility to label pictures of the folders, by the end of their paths; "
+            f"got {next(iter(labels))}, for example, which is none of them"
+        )
+    return Data(crops, validated, rows, labelled)
+
+
+def _label(crops: CropSet, samples: list[Sample], labels: Labels) -> NDArray[np.bool_]:
+    """Put labels of visibility on faces that have them; (N,) which. Beyond the border is hidden."""
+    found = np.zeros(len(samples), bool)
+    for i, sample in enumerate(samples):
+        if (seen := label_of(labels, sample.image)) is not None:
+            crops.visible[i] = np.where(crops.visible[i] == 0, 0.0, seen)
+            found[i] = True
+    return found
 
 
 def _train(
@@ -122,7 +142,7 @@ def _train(
     quiet = rank > 0 or not sys.stderr.isatty()
     half = _bf16(config.precision, device)
     if config.relabel:
-        crops = relabelled(config, crops, device, half)
+        crops = relabelled(config, crops, data.labelled, device, half)
         if rank == 0:
             hidden, unknown = np.mean(crops.visible == 0), np.isnan(crops.visible).mean()
             say(f"relabelled: {hidden:.2%} of the landmarks hidden, {unknown:.2%} unknown")
@@ -319,10 +339,17 @@ def _predictions(
         yield prediction, drawn
 
 
-def relabelled(config: TrainConfig, crops: CropSet, device: torch.device, half: bool) -> CropSet:
+def relabelled(
+    config: TrainConfig,
+    crops: CropSet,
+    labelled: NDArray[np.bool_],
+    device: torch.device,
+    half: bool,
+) -> CropSet:
     """Faces with the visibility that the initial network sees on them, at its own input size.
 
-    Landmarks that it gives less than HIDDEN become hidden, those below SEEN unknown.
+    Landmarks that it gives less than HIDDEN become hidden, those below SEEN unknown; those of
+    `labelled` faces (N,) stay.
     """
     assert config.initial is not None
     model = checkpoint.load(config.initial)[1]
@@ -339,6 +366,7 @@ def relabelled(config: TrainConfig, crops: CropSet, device: torch.device, half: 
     visible = np.where(visibility < SEEN, np.nan, crops.visible)
     visible = np.where(visibility < HIDDEN, 0.0, visible)
     visible = np.where(crops.visible == 0, 0.0, visible)
+    visible = np.where(labelled[:, None], crops.visible, visible)
     return dataclasses.replace(crops, visible=visible)
 
 
