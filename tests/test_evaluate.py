@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from aadn import evaluate as module
+from aadn.datasets.folder import read_folders
 from aadn.datasets.pts import write_pts
 from aadn.errors import (
     AnnotationError,
@@ -288,6 +289,23 @@ def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> 
     assert r["calibration_error"] == pytest.approx(0.1)  # the 20 called visible do not count
 
 
+def test_unsure_landmarks_have_errors_but_no_visibility(samples: list[Sample]) -> None:
+    said = np.where(np.arange(68) < 10, 0.0, np.where(np.arange(68) < 30, np.nan, 1.0))
+    labelled = [replace(s, visible=said) for s in samples]
+    seen = np.where(np.arange(68) < 10, 0.1, np.where(np.arange(68) < 30, 0.2, 0.9))
+    report = evaluate(Fake(seen), labelled)
+    r = report.results
+    assert [r["nme"], r["nme_visible"], r["nme_hidden"]] == pytest.approx([7, 7, 7])
+    assert r["hidden_points"] == 4 * 10
+    assert r["visibility_auc"] == 1
+    assert r["visible_called_hidden"] == 0
+    assert r["called_hidden"] == pytest.approx(100 * 30 / 68)  # of all: the unsure ones too
+    assert r["calibration_error"] == pytest.approx(0.1)
+    curve = report.measured.reliability()
+    assert curve is not None
+    assert curve.entries.sum() == 4 * 48
+
+
 def test_percentiles_and_the_protocols_threshold(samples: list[Sample]) -> None:
     r = evaluate(Fake(), samples, threshold=5).results  # 2, 6, 9 and 11 percent
     assert (r["threshold"], r["fr"], r["fr_8"]) == (5, 75, 50)
@@ -534,6 +552,24 @@ def test_run_on_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [p["nme"] for p in results["parts"]] == pytest.approx([3, 9], abs=1e-6)
     assert results["model"]["sha256"] == "0" * 64
     assert capsys.readouterr().out == report.markdown()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_run_takes_visibility_from_files(tmp_path: Path) -> None:
+    folders = data_set(tmp_path)
+    faces = [
+        {"hidden": [[0, 1, 2]], "unsure": [[3]]},
+        {"hidden": [[0], [0, 5]], "unsure": [[], []]},
+        {"hidden": [[]], "unsure": [[]]},
+    ]
+    names = [sample.image.name for sample in read_folders(folders)]
+    file = tmp_path / "hidden.json"
+    file.write_text(json.dumps(dict(zip(names, faces, strict=True))), "utf-8")
+    assert run(folders, visibility=[file]).results["hidden_points"] == 4
+    assert run(folders).results["hidden_points"] is None
+    file.write_text(json.dumps({"faces/no.png": faces[0]}), "utf-8")
+    with pytest.raises(AnnotationError, match=r"got faces/no\.png"):
+        run(folders, visibility=[file])
 
 
 @pytest.mark.usefixtures("loaded")

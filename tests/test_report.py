@@ -54,9 +54,9 @@ def report_of(
     errors = np.repeat(np.array(nme)[:, None], 68, axis=1)
     predicted = np.repeat(points[None], len(nme), axis=0)
     predicted[..., 0] += errors / 100 * np.linalg.norm(points[36] - points[45])
-    visible = np.ones(errors.shape, bool)
-    visible[:, :17] = False
-    visibility = np.where(np.isnan(errors), np.nan, np.where(visible, 0.9, 0.2))
+    visible = np.ones(errors.shape)
+    visible[:, :17] = 0
+    visibility = np.where(np.isnan(errors), np.nan, np.where(visible == 1, 0.9, 0.2))
     uncertainty = errors / 2 if uncertain else np.full(errors.shape, np.nan)
     measured = Measured(
         errors, np.isnan(nme), visible if labelled else None, visibility, uncertainty, visibility

@@ -21,7 +21,7 @@ from aadn import checkpoint  # noqa: E402
 from aadn.config import ModelConfig, TrainConfig  # noqa: E402
 from aadn.crops import cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
-from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
+from aadn.errors import AnnotationError, InputError, OutputError, WeightsError  # noqa: E402
 from aadn.models.build import build  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
 from aadn.train import load, relabelled, train, validate  # noqa: E402
@@ -324,7 +324,5 @@ def test_visibility_is_taken_from_files(data: Path, tmp_path: Path) -> None:
     assert count == 30
     assert train(config, faces).exists()
     file.write_text(json.dumps({"nowhere/1.jpg": face}), "utf-8")
-    with pytest.raises(
-        InputError, match=r"expected --visibility to label pictures.*nowhere/1\.jpg"
-    ):
+    with pytest.raises(AnnotationError, match=r"expected labels .* got nowhere/1\.jpg"):
         load(config)

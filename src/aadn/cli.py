@@ -208,6 +208,10 @@ class Evaluate:
     """Of failure rate and AUC, in percent: the benchmark's own, or 8, if left out."""
     seed: int = 0
     """Of the occluders."""
+    visibility: tuple[Path, ...] = ()
+    """Files that say which landmarks are hidden in the pictures, as JSON:
+    {"end/of/its/path.jpg": {"hidden": [[indices]], "unsure": [[indices]]}, ...}, a list for each
+    annotator."""
     json: Path | None = None
     """File for the report as JSON."""
     plot: Path | None = None
@@ -245,6 +249,7 @@ class Evaluate:
             occluders=self.occluders,
             seed=self.seed,
             threshold=self.threshold,
+            visibility=self.visibility,
             json_file=self.json,
         )
         if self.out is not None:

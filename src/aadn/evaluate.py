@@ -22,6 +22,7 @@ from aadn.config import Benchmark
 from aadn.datasets import RELEASES
 from aadn.datasets.folder import check_points, read_folders
 from aadn.datasets.release import read_release, tally
+from aadn.datasets.visibility import with_visibility
 from aadn.detect import Detector, default_detector
 from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.files import write_whole
@@ -86,8 +87,8 @@ class Measured:
         errors: (N, L) distance of each landmark to the truth, in percent of the normaliser; NaN
             where it is not labelled and for a missed face.
         missed: (N,) the detector did not find the face.
-        visible: (N, L) true visibility; None where the labels do not say and nothing was put on
-            the faces.
+        visible: (N, L) true visibility, 1 seen, 0 hidden, NaN unknown; None where the labels do not
+            say and nothing was put on the faces.
         visibility: (N, L) predicted visibility in [0, 1]; NaN for a missed face, or everywhere
             from a network that does not predict it.
         uncertainty: (N, L) expected distance to the truth, in percent of the normaliser as
@@ -98,7 +99,7 @@ class Measured:
 
     errors: FloatArray
     missed: BoolArray
-    visible: BoolArray | None
+    visible: FloatArray | None
     visibility: FloatArray
     uncertainty: FloatArray
     mapped: FloatArray
@@ -123,10 +124,12 @@ class Measured:
 
         None where the true visibility is not known, or none is predicted.
         """
-        judged = np.isfinite(self.visibility) & np.isfinite(self.errors)
-        if self.visible is None or not judged.any():
+        if self.visible is None:
             return None
-        return reliability(self.visibility[judged], self.visible[judged], bins)
+        judged = np.isfinite(self.visibility + self.errors + self.visible)
+        if not judged.any():
+            return None
+        return reliability(self.visibility[judged], self.visible[judged] > 0.5, bins)
 
     def numbers(self, threshold: float, visibility_threshold: float) -> dict[str, Any]:
         """The measured entries of `Report.results`.
@@ -136,35 +139,36 @@ class Measured:
         nme = self.nme
         nme = nme[np.isfinite(nme)]
         labelled = np.isfinite(self.errors)
-        visible = np.ones_like(labelled) if self.visible is None else self.visible
+        truth = np.ones(labelled.shape) if self.visible is None else self.visible
+        visible, hidden = labelled & (truth == 1), labelled & (truth == 0)
         result: dict[str, Any] = {
             "images": len(self.errors),
             "missed": int(self.missed.sum()),
             "nme": _mean(nme),
-            "nme_visible": _mean(mean_over(self.errors, labelled & visible)),
-            "nme_hidden": _mean(mean_over(self.errors, labelled & ~visible)),
+            "nme_visible": _mean(mean_over(self.errors, visible)),
+            "nme_hidden": _mean(mean_over(self.errors, hidden)),
             "fr_8": 100 * failure_rate(nme, 8) if len(nme) else None,
             "fr_10": 100 * failure_rate(nme, 10) if len(nme) else None,
             "auc_8": 100 * auc(nme, 8) if len(nme) else None,
         }
         # A landmark without a label has no true visibility either.
         found = np.isfinite(self.visibility) & labelled
-        known = self.visible is not None
-        seen, truth = self.visibility[found], visible[found]
-        area = roc_auc(seen, truth) if known else None
-        precision = average_precision(1 - seen, ~truth) if known else None
-        recall = recall_at_precision(1 - seen, ~truth, 0.8) if known else None
-        calibration = expected_calibration_error(seen, truth) if known else None
-        called = (seen < visibility_threshold).astype(float)
-        false_alarms = _mean(called[truth]) if known else None
-        read = np.isfinite(self.mapped) & labelled
+        judged, known = found & (visible | hidden), self.visible is not None
+        given, seen = self.visibility[judged], visible[judged]
+        area = roc_auc(given, seen) if known else None
+        precision = average_precision(1 - given, ~seen) if known else None
+        recall = recall_at_precision(1 - given, ~seen, 0.8) if known else None
+        calibration = expected_calibration_error(given, seen) if known else None
+        called = (self.visibility < visibility_threshold).astype(float)
+        false_alarms = _mean(called[found & visible]) if known else None
+        read = np.isfinite(self.mapped) & (visible | hidden)
         return result | {
             "visibility_auc": area,
-            "hidden_points": int((~visible[labelled]).sum()) if known else None,
+            "hidden_points": int(hidden.sum()) if known else None,
             "hidden_average_precision": precision,
             "hidden_recall_at_precision_80": None if recall is None else 100 * recall,
             "visible_called_hidden": None if false_alarms is None else 100 * false_alarms,
-            "called_hidden": 100 * float(called.mean()) if len(called) else None,
+            "called_hidden": 100 * float(called[found].mean()) if found.any() else None,
             "calibration_error": calibration,
             "map_auc": roc_auc(self.mapped[read], visible[read]) if known else None,
             **self._of_uncertainty(),
@@ -345,7 +349,7 @@ def evaluate(
     visibility = np.full((count, landmarks), np.nan)
     uncertainty = np.full((count, landmarks), np.nan)
     mapped = np.full((count, landmarks), np.nan)
-    visible = np.ones((count, landmarks), bool)
+    visible = np.ones((count, landmarks))
     missed = np.zeros(count, bool)
     crops: list[NDArray[np.uint8]] = []
     places: list[tuple[int, FloatArray]] = []
@@ -382,7 +386,7 @@ def evaluate(
         if occlude != "none":
             rng = np.random.default_rng([seed, _name(sample)])
             image, left = occlude_picture(image, sample.points, occlude, rng, cutouts)
-            visible[i] &= left
+            visible[i] = np.where(left, visible[i], 0.0)
         box: FloatArray | None = sample.box
         if detector is not None and boxes == "detector":
             box = matching(np.asarray(detector(image)[0], np.float64), sample.box)
@@ -442,6 +446,7 @@ def run(
     occlude: Occlude = "none",
     occluders: str | Path | None = None,
     seed: int = 0,
+    visibility: Sequence[Path] = (),
     json_file: str | Path | None = None,
     progress: bool | None = None,
 ) -> Report:
@@ -454,6 +459,8 @@ def run(
         incomplete: measure what there is of it instead of raising where faces are missing.
         weights: an `.onnx` file, or a `.safetensors` checkpoint (which needs PyTorch); None for
             the embedded model.
+        visibility: files that say which landmarks are hidden in the pictures, see
+            `aadn.datasets.visibility`.
         json_file: where to write the report.
         normaliser, threshold: see `evaluate`; None for the benchmark's own, inter-ocular and 8 for
             folders.
@@ -476,6 +483,7 @@ def run(
                 f"--model.landmarks {release.landmarks}"
             )
         samples = read_release(release, data, "test", incomplete=incomplete)
+    samples = with_visibility(samples, visibility, network.card.landmarks)
     report = evaluate(
         network,
         samples,

@@ -24,7 +24,8 @@ class Sample:
         points: (L, 2) float64 pixels, (0, 0) the centre of the top-left pixel; NaN = not labelled.
         box: (4,) x0, y0, x1, y1 tight around the landmarks, or, where the protocol of a release
             says so, its own box of the face.
-        visible: (L,) bool, True = the landmark is seen, or None where the release does not say.
+        visible: (L,) bool, True = the landmark is seen, or float, where NaN is unknown; None where
+            nobody says.
         parts: names of the parts of the data set that the face belongs to, to be reported apart.
         read: gives the picture, (H, W, 3) uint8 RGB, where it has no file of its own (a frame of a
             video, an array in a .mat file).
@@ -34,7 +35,7 @@ class Sample:
     image: Path
     points: NDArray[np.float64]
     box: NDArray[np.float64]
-    visible: NDArray[np.bool_] | None = None
+    visible: NDArray[np.bool_] | NDArray[np.float64] | None = None
     parts: tuple[str, ...] = ()
     read: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     scene: Path | None = None

@@ -31,7 +31,7 @@ from aadn.crops import CropSet, cut_crops
 from aadn.datasets import RELEASES
 from aadn.datasets.folder import read_folders
 from aadn.datasets.release import read_release
-from aadn.datasets.visibility import Labels, label_of, read_visibility
+from aadn.datasets.visibility import with_visibility
 from aadn.errors import InputError, OutputError, WeightsError
 from aadn.files import write_whole
 from aadn.losses import total_loss
@@ -94,30 +94,14 @@ def train(config: TrainConfig, data: Data | None = None) -> Path:
 def load(config: TrainConfig) -> Data:
     """Read the faces that a configuration trains and validates on; raises AadnError."""
     training, validation, rows = _samples(config)
-    size, landmarks = config.model.input_size, config.model.landmarks
-    labels = read_visibility(config.visibility, landmarks)
+    size = config.model.input_size
     validated = cut_crops(validation, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
-    normalisers(scheme_of(landmarks), validated.points, normaliser(config))
-    crops = cut_crops(training, size, title="reading training faces")
+    normalisers(scheme_of(config.model.landmarks), validated.points, normaliser(config))
     labelled = np.array([sample.visible is not None for sample in training])
-    labelled |= _label(crops, training, labels)
-    if not _label(validated, validation, labels).any() and labels and not labelled.any():
-        raise InputError(
-            "expected --visibility to label pictures of the folders, by the end of their paths; "
-            f"got {next(iter(labels))}, for example, which is none of them"
-        )
-    return Data(crops, validated, rows, labelled)
-
-
-def _label(crops: CropSet, samples: list[Sample], labels: Labels) -> NDArray[np.bool_]:
-    """Put labels of visibility on faces that have them; (N,) which. Beyond the border is hidden."""
-    found = np.zeros(len(samples), bool)
-    for i, sample in enumerate(samples):
-        if (seen := label_of(labels, sample.image)) is not None:
-            crops.visible[i] = np.where(crops.visible[i] == 0, 0.0, seen)
-            found[i] = True
-    return found
+    return Data(
+        cut_crops(training, size, title="reading training faces"), validated, rows, labelled
+    )
 
 
 def _train(
@@ -400,6 +384,7 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample], NDArray[n
         if config.data is None:
             raise InputError(f"expected --data, the folder of {release.title}")
         samples += read_release(release, config.data, "train")
+    samples = with_visibility(samples, config.visibility, landmarks)
     training, validation = hold_out(samples, config.hold_out, config.split_seed)
     if config.validation:
         given = read_folders(config.validation, landmarks)

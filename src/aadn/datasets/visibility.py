@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import AnnotationError
+from aadn.samples import Sample
 
 Labels = Mapping[str, NDArray[np.float64]]
 """By the end of a picture's path, (L,) 1 seen, 0 hidden, NaN unsure."""
@@ -73,3 +75,23 @@ def label_of(labels: Labels, image: Path) -> NDArray[np.float64] | None:
     parts = image.parts
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
     return next((labels[end] for end in ends if end in labels), None)
+
+
+def with_visibility(
+    samples: Sequence[Sample], files: Sequence[Path], landmarks: int
+) -> list[Sample]:
+    """Samples with the visibility that some files say of their pictures, else as they are.
+
+    Raises AnnotationError as `read_visibility` does, and if all labels are of other pictures.
+    """
+    labels = read_visibility(files, landmarks)
+    found = [label_of(labels, sample.image) for sample in samples]
+    if labels and all(label is None for label in found):
+        raise AnnotationError(
+            "expected labels of visibility for the pictures given, by the end of their paths; got "
+            f"{next(iter(labels))}, for example, and none of theirs"
+        )
+    return [
+        sample if label is None else replace(sample, visible=label)
+        for sample, label in zip(samples, found, strict=True)
+    ]
