@@ -7,7 +7,8 @@ prediction, as hidden, seen or unsure: the 95 held-out faces of 300-W that the d
 on (natural.json) and the 224 of LFPW's test part (natural_test.json). What both call hidden is
 hidden, what both call seen is seen; the rest, most of it at edges, does not count. The annotators
 were language models that look at pictures. natural_training.json, by one annotator a face, is what
-the default was trained on (`--visibility`).
+the default was trained on (`--visibility-labels`); its threshold of visibility is chosen on
+validation faces, of which the held-out ones here are a part.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def measure(data: Path, labels: Path, weights: Path | None) -> tuple[Measured, f
     """What a network gives on labelled faces, cut out by their true boxes, and its threshold."""
     network, _ = load_weights(weights)
     samples = []
-    for name, visible in read_visibility([labels], 68).items():
+    for name, visible in read_visibility(labels, 68).items():
         points = read_pts((data / name).with_suffix(".pts"))
         samples.append(Sample(data / name, points, box_of_points(points), visible))
     return evaluate(network, samples).measured, network.card.visibility_threshold

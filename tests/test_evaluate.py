@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,7 +17,6 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from aadn import evaluate as module
-from aadn.datasets.folder import read_folders
 from aadn.datasets.pts import write_pts
 from aadn.errors import (
     AnnotationError,
@@ -28,6 +28,7 @@ from aadn.errors import (
 )
 from aadn.evaluate import evaluate, load_weights, run
 from aadn.geometry import box_of_points, crop_matrix, transform
+from aadn.metrics import roc_auc
 from aadn.network import Card
 from aadn.samples import Sample
 
@@ -290,17 +291,32 @@ def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> 
 
 
 def test_unsure_landmarks_have_errors_but_no_visibility(samples: list[Sample]) -> None:
+    """0…9 are hidden, 10…29 unsure; the unsure ones' errors and maps are unlike the others'."""
+
+    class Worse(Fake):
+        """Misses points 10…29 by another 8 percent, and covers the lower half of the face."""
+
+        def __call__(self, crops: NDArray[np.uint8]) -> Any:
+            points, visibility, covered, spread = super().__call__(crops)
+            points[:, 10:30, 0] += 0.08 * 40 * SCALE
+            covered = np.tile(np.linspace(0, 1, 7)[:, None], (len(crops), 1, 7))
+            return points, visibility, covered, spread
+
     said = np.where(np.arange(68) < 10, 0.0, np.where(np.arange(68) < 30, np.nan, 1.0))
     labelled = [replace(s, visible=said) for s in samples]
     seen = np.where(np.arange(68) < 10, 0.1, np.where(np.arange(68) < 30, 0.2, 0.9))
-    report = evaluate(Fake(seen), labelled)
+    report = evaluate(Worse(seen), labelled)
     r = report.results
-    assert [r["nme"], r["nme_visible"], r["nme_hidden"]] == pytest.approx([7, 7, 7])
+    assert [r["nme_visible"], r["nme_hidden"]] == pytest.approx([7, 7])
+    assert r["nme"] == pytest.approx(7 + 8 * 20 / 68)
     assert r["hidden_points"] == 4 * 10
     assert r["visibility_auc"] == 1
     assert r["visible_called_hidden"] == 0
     assert r["called_hidden"] == pytest.approx(100 * 30 / 68)  # of all: the unsure ones too
     assert r["calibration_error"] == pytest.approx(0.1)
+    known = np.isfinite(said)
+    assert r["map_auc"] == roc_auc(report.measured.mapped[:, known].ravel(),
+                                   np.tile(said[known] == 1, 4))  # fmt: skip
     curve = report.measured.reliability()
     assert curve is not None
     assert curve.entries.sum() == 4 * 48
@@ -555,21 +571,23 @@ def test_run_on_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.usefixtures("loaded")
-def test_run_takes_visibility_from_files(tmp_path: Path) -> None:
+def test_run_takes_labels_of_visibility(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = data_set(tmp_path)
-    faces = [
-        {"hidden": [[0, 1, 2]], "unsure": [[3]]},
-        {"hidden": [[0], [0, 5]], "unsure": [[], []]},
-        {"hidden": [[]], "unsure": [[]]},
-    ]
-    names = [sample.image.name for sample in read_folders(folders)]
+    one = {"hidden": [[0, 1, 2]], "unsure": [[3]]}
+    other = {"hidden": [[0], [0, 5]], "unsure": [[], []]}
     file = tmp_path / "hidden.json"
-    file.write_text(json.dumps(dict(zip(names, faces, strict=True))), "utf-8")
-    assert run(folders, visibility=[file]).results["hidden_points"] == 4
+    file.write_text(json.dumps({"a/x.png": one, "deep/z.png": other}), "utf-8")
+    results = run(folders, visibility_labels=[file]).results
+    assert results["hidden_points"] == 4
+    assert [part["hidden_points"] for part in results["parts"]] == [3, 1]
+    assert results["nme"] == pytest.approx(5, abs=1e-6)  # of all three
+    assert results["nme_visible"] == pytest.approx((2 + 9) / 2, abs=1e-6)  # a/y is not labelled
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert results["visibility_labels"] == [{"name": "hidden.json", "sha256": digest}]
+    assert "2 of 3 pictures have labels of visibility" in capsys.readouterr().err
     assert run(folders).results["hidden_points"] is None
-    file.write_text(json.dumps({"faces/no.png": faces[0]}), "utf-8")
-    with pytest.raises(AnnotationError, match=r"got faces/no\.png"):
-        run(folders, visibility=[file])
+    with pytest.raises(InputError, match="labels of visibility are for folders"):
+        run(benchmark="300w", data=tmp_path, visibility_labels=[file])
 
 
 @pytest.mark.usefixtures("loaded")

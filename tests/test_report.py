@@ -77,6 +77,7 @@ def report_of(
         "occlude": "none",
         "seed": 0,
         "model": {"name": "net", "sha256": "ab" * 32},
+        "visibility_labels": [],
         "benchmark": benchmark and {"name": benchmark, "split": "test", "incomplete": incomplete},
         "parts": parts,
     }
@@ -274,6 +275,10 @@ def test_folders_of_pictures(tmp_path: Path) -> None:
     text = written(tmp_path, report_of(benchmark=None))
     assert text.startswith("# net on folders of pictures\n")
     assert "published" not in text
+    assert "labelled by" not in text
+    files = [{"name": "hidden.json", "sha256": "cd" * 32}]
+    text = written(tmp_path, report_of(benchmark=None, visibility_labels=files))
+    assert f"hidden landmarks: labelled by hidden.json, sha256 {'cd' * 32}" in text
     text = written(tmp_path, report_of(benchmark="unheard-of"))
     assert "No published figures of this benchmark are known" in text
 

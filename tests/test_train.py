@@ -21,7 +21,7 @@ from aadn import checkpoint  # noqa: E402
 from aadn.config import ModelConfig, TrainConfig  # noqa: E402
 from aadn.crops import cut_crops  # noqa: E402
 from aadn.datasets.folder import read_folders  # noqa: E402
-from aadn.errors import AnnotationError, InputError, OutputError, WeightsError  # noqa: E402
+from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
 from aadn.models.build import build  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
 from aadn.train import load, relabelled, train, validate  # noqa: E402
@@ -302,17 +302,20 @@ def test_relabelling_takes_what_the_initial_network_sees(
     assert train(config).exists()
 
 
-def test_visibility_is_taken_from_files(data: Path, tmp_path: Path) -> None:
-    plain = load(small(data, tmp_path / "run"))
+def test_labels_of_visibility(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On held-out faces and those of --validation too; what is labelled is not relabelled."""
+    other = write_faces(tmp_path / "other", 6, seed=1)
+    best = train(small(data, tmp_path / "first", epochs=1))
+    config = small(data, tmp_path / "run", epochs=1, validation=(other,))
+    plain = load(config)
+    assert not plain.labelled.any()
+    names = [f"{f.name}/{p.name}" for f in (data, other) for p in sorted(f.glob("*.png"))]
     file = tmp_path / "hidden.json"
     face = {"hidden": [[0, 1]], "unsure": [[5]]}
-    names = [f"{data.name}/{path.name}" for path in sorted(data.glob("*.png"))]
-    assert len(names) == 40
-    file.write_text(json.dumps(dict.fromkeys(names[:30], face)), "utf-8")
-    config = small(data, tmp_path / "run", visibility=(file,))
+    file.write_text(json.dumps(dict.fromkeys(names[:30] + names[-6:], face)), "utf-8")
+    config = replace(config, visibility_labels=(file,), relabel=True, initial=best)
     faces = load(config)
-    assert not plain.labelled.any()
-    count = 0
+    counts = []
     for crops, before in ((faces.training, plain.training), (faces.validation, plain.validation)):
         changed = (crops.visible[:, :2] == 0).all(axis=1)
         assert np.isnan(crops.visible[changed, 5]).all()
@@ -320,9 +323,16 @@ def test_visibility_is_taken_from_files(data: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(crops.visible[:, 6:], before.visible[:, 6:])
         if crops is faces.training:
             np.testing.assert_array_equal(faces.labelled, changed)
-        count += int(changed.sum())
-    assert count == 30
+        counts.append(int(changed.sum()))
+    assert sum(counts) == 36
+    assert counts[1] >= 6
+
+    given = []
+
+    def asked(*arguments: Any) -> Any:
+        given.append(arguments[2])
+        return relabelled(*arguments)
+
+    monkeypatch.setattr("aadn.train.relabelled", asked)
     assert train(config, faces).exists()
-    file.write_text(json.dumps({"nowhere/1.jpg": face}), "utf-8")
-    with pytest.raises(AnnotationError, match=r"expected labels .* got nowhere/1\.jpg"):
-        load(config)
+    np.testing.assert_array_equal(given[0], faces.labelled)

@@ -208,10 +208,11 @@ class Evaluate:
     """Of failure rate and AUC, in percent: the benchmark's own, or 8, if left out."""
     seed: int = 0
     """Of the occluders."""
-    visibility: tuple[Path, ...] = ()
-    """Files that say which landmarks are hidden in the pictures, as JSON:
-    {"end/of/its/path.jpg": {"hidden": [[indices]], "unsure": [[indices]]}, ...}, a list for each
-    annotator."""
+    visibility_labels: tuple[Path, ...] = ()
+    """JSON files that say which landmarks are hidden in the folders' pictures:
+    {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...}, a list of indices from 0 for
+    each annotator. Landmarks in neither list are seen, those that annotators do not agree on
+    unknown, and so are those of pictures without labels."""
     json: Path | None = None
     """File for the report as JSON."""
     plot: Path | None = None
@@ -223,8 +224,8 @@ class Evaluate:
         """Measure, print the table, write what is asked for."""
         if not (self.folders or self.benchmark):
             raise UsageError(
-                "nothing to measure on; expected `aadn evaluate FOLDER…` or "
-                "`aadn evaluate --benchmark NAME --data FOLDER`, see --help"
+                "nothing to measure on; expected `aadn evaluate FOLDER…`, folders before options, "
+                "or `aadn evaluate --benchmark NAME --data FOLDER`, see --help"
             )
         _check_data(self)
         if self.folders and self.benchmark:
@@ -249,7 +250,7 @@ class Evaluate:
             occluders=self.occluders,
             seed=self.seed,
             threshold=self.threshold,
-            visibility=self.visibility,
+            visibility_labels=self.visibility_labels,
             json_file=self.json,
         )
         if self.out is not None:

@@ -136,9 +136,10 @@ class TrainConfig:
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
             ImageNet's.
         initial: a checkpoint of the same model to start from; its input may be of another size.
-        visibility: files that say which landmarks are hidden in pictures of the folders, as JSON:
-            {"end/of/its/path.jpg": {"hidden": [[indices]], "unsure": [[indices]]}, ...}, a list for
-            each annotator. Pictures that are in none have every landmark in the picture seen.
+        visibility_labels: JSON files that say which landmarks are hidden in pictures of the folders
+            and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
+            a list of indices from 0 for each annotator. Landmarks in neither list are seen, those
+            that annotators do not agree on unknown. Keep the files as they are for a resumed run.
         relabel: let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
@@ -173,7 +174,7 @@ class TrainConfig:
     paint_occluders: bool = True
     trunk: str | None = None
     initial: Path | None = None
-    visibility: tuple[Path, ...] = ()
+    visibility_labels: tuple[Path, ...] = ()
     relabel: bool = False
     resume: bool = False
     seed: int = 0

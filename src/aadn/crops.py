@@ -24,8 +24,8 @@ class CropSet:
     Attributes:
         images: (N, T, T, 3) uint8 RGB.
         points: (N, L, 2) float64, pixels of the stored crops; NaN = not labelled.
-        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown. Where a release does not say, every
-            landmark in the picture counts as seen.
+        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown. Where nobody says, every landmark in
+            the picture counts as seen.
         margin: side of a stored crop over the side of what a network sees.
         scales: (N,) pixels of the stored crop for one of the source picture.
     """

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -200,18 +201,19 @@ class Report:
     - `images`: labelled faces; `missed`: those that the detector did not find. Every other number
       is over the faces found: a missed face has no error, and is no failure in `fr_8`.
     - `normaliser`, `boxes`, `occlude`, `occluders` ("drawn", or the folder of cut-outs), `seed`,
-      `model` (name, sha256 of its file), `benchmark` (its name, split, and whether it is
-      incomplete; null for folders): what was run.
+      `model` (name, sha256 of its file), `visibility_labels` (name and sha256 of each file),
+      `benchmark` (its name, split, and whether it is incomplete; null for folders): what was run.
     - `nme`: mean over faces of their NME, percent. `nme_visible`, `nme_hidden`: the same over the
       visible (hidden) landmarks of each face; faces without such landmarks are left out. Without
       occluders, and unless every face has labels of visibility, all landmarks count as visible and
-      the figures of visibility below are null.
+      the figures of visibility below are null. Where labels say that one is unsure, a landmark
+      counts in neither, nor in the figures of visibility, but for `called_hidden`.
     - `nme_p90`, `nme_p95`, `nme_p99`: percentiles of the faces' NME.
     - `fr_8`, `fr_10`: percent of faces with an NME above 8 % (10 %); `auc_8`: area under the CED
       up to 8 %, percent. `fr`, `auc`: the same at `threshold` (percent), the protocol's own.
     - `visibility_auc`: probability that a visible landmark is given a higher visibility than a
-      hidden one. A landmark beyond the picture's border is hidden, as in training, unless the
-      release says otherwise.
+      hidden one. A landmark beyond the picture's border is hidden, as in training, unless its
+      labels say otherwise.
     - `hidden_points`: number of hidden landmarks; `hidden_average_precision` and
       `hidden_recall_at_precision_80` (percent) of finding them; `visible_called_hidden`: percent
       of visible landmarks whose visibility is below the network's `visibility_threshold`;
@@ -378,7 +380,7 @@ def evaluate(
         image = sample.picture()
         height, width = image.shape[:2]
         check_points(sample, width, height)
-        # What a release says of landmarks beyond the border stands, as in published figures.
+        # What labels say of landmarks beyond the border stands, as in published figures.
         if sample.visible is None:
             visible[i] = ~beyond(sample.points, width, height)
         else:
@@ -418,6 +420,7 @@ def evaluate(
         "seed": seed,
         "model": {"name": card.model, "sha256": sha256},
         "visibility_threshold": card.visibility_threshold,
+        "visibility_labels": [],
         "benchmark": None,
         "parts": [
             {
@@ -446,7 +449,7 @@ def run(
     occlude: Occlude = "none",
     occluders: str | Path | None = None,
     seed: int = 0,
-    visibility: Sequence[Path] = (),
+    visibility_labels: Sequence[str | Path] = (),
     json_file: str | Path | None = None,
     progress: bool | None = None,
 ) -> Report:
@@ -459,8 +462,8 @@ def run(
         incomplete: measure what there is of it instead of raising where faces are missing.
         weights: an `.onnx` file, or a `.safetensors` checkpoint (which needs PyTorch); None for
             the embedded model.
-        visibility: files that say which landmarks are hidden in the pictures, see
-            `aadn.datasets.visibility`.
+        visibility_labels: files that say which landmarks are hidden in the folders' pictures, see
+            `aadn.datasets.visibility`; of pictures that are in none it is unknown.
         json_file: where to write the report.
         normaliser, threshold: see `evaluate`; None for the benchmark's own, inter-ocular and 8 for
             folders.
@@ -469,6 +472,8 @@ def run(
     Raises:
         AadnError: as `evaluate`, `read_folders`, `read_release` and `load_weights` do.
     """
+    if benchmark is not None and visibility_labels:
+        raise InputError("labels of visibility are for folders; a benchmark has its own or none")
     network, sha256 = load_weights(weights)
     release = None if benchmark is None else RELEASES[benchmark]
     if release is None:
@@ -483,7 +488,13 @@ def run(
                 f"--model.landmarks {release.landmarks}"
             )
         samples = read_release(release, data, "test", incomplete=incomplete)
-    samples = with_visibility(samples, visibility, network.card.landmarks)
+    if visibility_labels:
+        samples = with_visibility(samples, visibility_labels, network.card.landmarks)
+        count = sum(sample.visible is not None for sample in samples)
+        said = f"{count} of {len(samples)} pictures have labels of visibility"
+        tqdm.write(said, file=sys.stderr)
+        unknown = np.full(network.card.landmarks, np.nan)
+        samples = [replace(s, visible=unknown) if s.visible is None else s for s in samples]
     report = evaluate(
         network,
         samples,
@@ -500,6 +511,10 @@ def run(
     if release is not None:
         short = any(n != m for n, m in tally(release, samples, "test").values())
         report.results["benchmark"] = {"name": benchmark, "split": "test", "incomplete": short}
+    report.results["visibility_labels"] = [
+        {"name": Path(file).name, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+        for file in visibility_labels
+    ]
     print(report.markdown(), end="")  # before writing: what was measured is never lost
     if json_file is not None:
         report.write_json(json_file)

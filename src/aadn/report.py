@@ -318,6 +318,10 @@ def _what_was_run(r: Mapping[str, Any], data: str) -> str:
         "occluder": "none" if r["occlude"] == "none" else f"{r['occlude']}, seed {r['seed']}",
         "normaliser": r["normaliser"],
     }
+    if files := r["visibility_labels"]:
+        facts["hidden landmarks"] = "labelled by " + ", ".join(
+            f"{file['name']}, sha256 {file['sha256']}" for file in files
+        )
     return "".join(f"- {name}: {value}\n" for name, value in facts.items())
 
 

@@ -374,6 +374,9 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample], NDArray[n
     """
     landmarks = config.model.landmarks
     samples = read_folders(config.folders, landmarks)
+    given = read_folders(config.validation, landmarks) if config.validation else []
+    labelled = with_visibility([*samples, *given], config.visibility_labels, landmarks)
+    samples, given = labelled[: len(samples)], labelled[len(samples) :]
     if config.benchmark:
         release = RELEASES[config.benchmark]
         if release.landmarks != landmarks:
@@ -384,10 +387,8 @@ def _samples(config: TrainConfig) -> tuple[list[Sample], list[Sample], NDArray[n
         if config.data is None:
             raise InputError(f"expected --data, the folder of {release.title}")
         samples += read_release(release, config.data, "train")
-    samples = with_visibility(samples, config.visibility, landmarks)
     training, validation = hold_out(samples, config.hold_out, config.split_seed)
-    if config.validation:
-        given = read_folders(config.validation, landmarks)
+    if given:
         known = {content_of(sample) for sample in training}
         if shared := [sample for sample in given if content_of(sample) in known]:
             raise InputError(
