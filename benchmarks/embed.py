@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from torch import Tensor
 
@@ -27,6 +28,8 @@ from aadn.export import export
 from aadn.files import write_whole
 from aadn.metrics import Reliability
 from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.occlude import FaceFrame
+from aadn.occlude.trial import skin
 from aadn.plots import plot_reliability
 from aadn.samples import Sample
 from aadn.tables import table
@@ -46,7 +49,7 @@ MEASURED: list[tuple[str, str, str]] = [
 ]
 """Folder below the data, boxes, occluder; "natural": none, but what is hidden is labelled."""
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 TO_TRAIN_ON = ROOT / "checkpoints" / "default.safetensors"
 RELIABILITY = ROOT / "docs" / "reliability.png"
@@ -61,21 +64,27 @@ BY = ("images", "nme", "fr_8", "called_hidden", "uncertainty_ratio")
 
 POSES = {"frontal (nose < 0.25)": 0.25, "turned (nose < 0.6)": 0.6, "far turned": np.inf}
 SIZES = {"small (< 80 px)": 80, "medium (< 160 px)": 160, "large": np.inf}
+SKINS = {"dark skin (ITA < 10°)": 10, "tan skin (ITA < 28°)": 28, "light skin": np.inf}
 
 
-def parts_of(sample: Sample) -> tuple[str, str]:
-    """How far a face is turned and how large it is, by its labels.
+def parts_of(sample: Sample) -> tuple[str, str, str]:
+    """How far a face is turned, how large it is, by its labels, and how dark its skin appears.
 
     The nose's tip is at 0 in the middle between the outer eye corners and at ±1 below one of them;
-    the size is √(w·h) of the landmarks' box.
+    the size is √(w·h) of the landmarks' box; the skin's individual typology angle is
+    atan((L* - 50) / b*) of the cheeks' mean colour, which a dim light darkens too.
     """
     right, left, nose = sample.points[[36, 45, 30]]
     axis = left - right
     turn = abs(2 * float((nose - right) @ axis / (axis @ axis)) - 1)
     size = float(np.sqrt(np.prod(sample.box[2:] - sample.box[:2])))
+    cheeks = skin(sample.picture(), FaceFrame.of(sample.points)).astype(np.float32)
+    lightness, _, yellow = cv2.cvtColor(cheeks.reshape(1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[0, 0]
+    angle = float(np.degrees(np.arctan2(lightness - 50, yellow)))
     return (
         next(name for name, limit in POSES.items() if turn < limit),
         next(name for name, limit in SIZES.items() if size < limit),
+        next(name for name, limit in SKINS.items() if angle < limit),
     )
 
 
@@ -97,7 +106,7 @@ def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[st
         by = {part["part"]: part for part in report.results["parts"]}
         results["parts"] = [
             {"part": name, **{key: by[name][key] for key in BY}}
-            for name in (*POSES, *SIZES)
+            for name in (*POSES, *SIZES, *SKINS)
             if name in by
         ]
         rows.append({"folder": folder, **results, "occlude": occlude})
@@ -132,7 +141,23 @@ def settings(checkpoint: Path, data: Path) -> dict[str, Any]:
 
     for key in {"folders", "validation", "twice"} & training.keys():
         training[key] = [named(folder) for folder in training[key]]
+    labels = training.get("visibility_labels", [])
+    training["visibility_labels"] = [Path(file).name for file in labels]
     training["occluders"] = training["occluders"] and named(training["occluders"])
+    return training
+
+
+def history(checkpoint: Path, data: Path) -> dict[str, Any]:
+    """`settings`, with those of the run that a run started from as `before`, and so on."""
+    training = settings(checkpoint, data)
+    initial = Path(training["initial"] or "")
+    if initial.resolve() == TO_TRAIN_ON:
+        card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text("utf-8"))
+        training["before"] = card["training"]
+    elif (initial.parent / "config.json").exists():
+        training["before"] = history(initial, data)
+    for key in ("out", "initial"):
+        training[key] = training[key] and "/".join(Path(training[key]).parts[-2:])
     return training
 
 
@@ -155,12 +180,7 @@ def main() -> None:
     parity = export(arguments.checkpoint, DEFAULT_WEIGHTS)
     tensors, config, state = checkpoint.load(arguments.checkpoint)
     network = Network.load(DEFAULT_WEIGHTS)
-    training = settings(arguments.checkpoint, arguments.data)
-    if training["initial"] and (Path(training["initial"]).parent / "config.json").exists():
-        training["before"] = settings(Path(training["initial"]), arguments.data)
-    for stage in (training, training.get("before", {})):
-        for key in {"out", "initial"} & stage.keys():
-            stage[key] = stage[key] and "/".join(Path(stage[key]).parts[-2:])
+    training = history(arguments.checkpoint, arguments.data)
     rows, reliable = measure(network, arguments.data)
     card = {
         "file": DEFAULT_WEIGHTS.name,
@@ -169,7 +189,8 @@ def main() -> None:
         "licence": "Weights: research use only, as the data they were trained on. "
         "Code: Apache-2.0.",
         "data": "300-W (AFW, HELEN and LFPW training parts, 2012 faces), 68-point YouTube Faces "
-        "frames (3037 faces), synthetic occluders (drawn by program; MaskTheFace cut-outs, MIT)",
+        "frames (3037 faces), synthetic occluders (drawn by program; MaskTheFace cut-outs, MIT); "
+        "what hides landmarks in 300-W's pictures, labelled by language models looking at them",
         "reduction": config.reduction,
         "order": config.order,
         "training": training
