@@ -91,7 +91,8 @@ def parts_of(sample: Sample) -> tuple[str, str, str]:
 
 def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[str, Reliability]]:
     """The report's numbers for each of MEASURED, and how reliable visibility is by occluder."""
-    rows, reliable = [], {}
+    rows: list[dict[str, Any]] = []
+    reliable: dict[str, Reliability] = {}
     for folder, boxes, occlude in MEASURED:
         samples = [
             replace(sample, parts=parts_of(sample))
