@@ -401,7 +401,11 @@ def test_two_results_in_one_file_are_refused(tmp_path: Path, weights: str, capsy
     assert not out.exists()
 
 
-def test_a_full_disk_is_one_line(weights: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(
+    weights: str, tmp_path: Path, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     path = picture(tmp_path / "a.png", faces=0)
@@ -411,4 +415,5 @@ def test_a_full_disk_is_one_line(weights: str, tmp_path: Path) -> None:
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert process.returncode == 7
-    assert "Traceback" not in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert "No space left on device" in process.stderr

@@ -37,7 +37,7 @@ FloatArray = NDArray[np.float64]
 SIZE, FACTOR = 64, 1.3
 KEYS = {
     "images", "missed", "normaliser", "nme", "nme_visible", "nme_hidden", "fr_8", "fr_10",
-    "auc_8", "visibility_auc", "hidden_points", "hidden_average_precision",
+    "auc_8", "visibility_labels", "visibility_auc", "hidden_points", "hidden_average_precision",
     "hidden_recall_at_precision_80", "visible_called_hidden", "calibration_error", "boxes",
     "occlude", "seed", "model", "parts", "benchmark", "threshold", "fr", "auc", "nme_p90",
     "nme_p95", "nme_p99", "visibility_threshold", "uncertainty_ratio", "uncertainty_correlation",

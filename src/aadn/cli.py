@@ -450,7 +450,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:
-            return _parse(arguments or ["--help"]).run()
+            try:
+                code = _parse(arguments or ["--help"]).run()
+            except SystemExit as stop:  # of the parser, after help or a wrong argument
+                code = stop.code if isinstance(stop.code, int) else 2
+            sys.stdout.flush()  # what cannot be written is found here, not when Python has left
+            return code
         except AadnError as error:
             _complain(f"error: {error}")
             return error.exit_code
@@ -458,13 +463,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             _complain("interrupted")
             return 130
         except BrokenPipeError:  # `aadn … | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             return 141
         except OSError as error:  # a file that cannot be read, a full disk
             _complain(f"error: {error}")
+            try:
+                sys.stdout.flush()
+            except OSError:
+                _drop_output()
             return OutputError.exit_code
-        except SystemExit as stop:  # of the parser, after help or a wrong argument
-            return stop.code if isinstance(stop.code, int) else 2
+
+
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere: Python would fail to write it when it leaves."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_data(verb: Evaluate | Train | Ablate) -> None:
