@@ -186,5 +186,5 @@ def test_natural_occlusion_is_found(shared_data: Path) -> None:
     labelled = with_visibility(samples, [labels], 68)
     assert all(sample.visible is not None for sample in labelled)
     results = evaluate(Network.load(), labelled, progress=False).results
-    assert results["visibility_auc"] > 0.87
-    assert results["visible_called_hidden"] < 2
+    assert results["visibility_auc"] > 0.97
+    assert results["visible_called_hidden"] < 0.5  # percent
