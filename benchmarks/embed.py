@@ -98,7 +98,8 @@ def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[st
             replace(sample, parts=parts_of(sample))
             for sample in read_folders([data / folder], network.card.landmarks)
         ]
-        samples = with_visibility(samples, LABELS.get(folder, []), network.card.landmarks)
+        labels = LABELS.get(folder, [])
+        samples = with_visibility(samples, labels, network.card.landmarks)
         report = evaluate(network, samples, boxes=boxes, occlude=occlude)  # type: ignore[arg-type]
         results = {
             k: v for k, v in report.results.items() if k not in ("parts", "benchmark", "model")
@@ -109,7 +110,7 @@ def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[st
             for name in (*POSES, *SIZES, *SKINS)
             if name in by
         ]
-        results["visibility_labels"] = [file.name for file in LABELS.get(folder, [])]
+        results["visibility_labels"] = [file.name for file in labels]
         rows.append({"folder": folder, **results})
         if (curve := report.measured.reliability()) is not None:
             reliable.setdefault(occlude, curve)  # that of true boxes

@@ -15,9 +15,18 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from aadn.config import LossWeights, ModelConfig, TrainConfig
 from aadn.train import LAST, train
+
+
+def after(
+    before: TrainConfig, name: str, *, weights: str = "best.safetensors", **changes: Any
+) -> TrainConfig:
+    """The settings of a run beside another, which it starts from, and what else is unlike it."""
+    out = before.out.with_name(name)
+    return replace(before, out=out, initial=before.out / weights, **changes)
 
 
 def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
@@ -35,10 +44,9 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         seed=seed,
         resume=True,
     )
-    second = replace(
+    second = after(
         first,
-        out=out / "second",
-        initial=first.out / "best.safetensors",
+        "second",
         model=ModelConfig(size=160),
         relabel=True,
         mirror=1.0,
@@ -48,18 +56,16 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         learning_rate=1e-3,
         warmup=200,
     )
-    third = replace(
+    third = after(
         second,
-        out=out / "third",
-        initial=second.out / "best.safetensors",
+        "third",
         epochs=13,
         learning_rate=6e-4,
         warmup=150,
     )
-    fourth = replace(
+    fourth = after(
         third,
-        out=out / "fourth",
-        initial=third.out / "best.safetensors",
+        "fourth",
         epochs=32,
         learning_rate=1e-3,
         warmup=200,
@@ -67,24 +73,23 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
     labels = Path(__file__).parent
     # Only to learn what is hidden: it says so of YouTube Faces in the sixth, by its last epoch, for
     # the best one is chosen by errors.
-    fifth = replace(
+    fifth = after(
         fourth,
+        "fifth",
         folders=of_300w,
         twice=(),
-        out=out / "fifth",
-        initial=fourth.out / "best.safetensors",
         relabel=False,
         visibility_labels=(labels / "natural_training.json", labels / "natural.json"),
         epochs=4,
         learning_rate=3e-4,
         warmup=50,
     )
-    sixth = replace(
+    sixth = after(
         fifth,
+        "sixth",
+        weights=LAST,
         folders=fourth.folders,
         twice=fourth.twice,
-        out=out / "sixth",
-        initial=fifth.out / LAST,
         relabel=True,
         loss=LossWeights(visibility=1.5, seen=0.6),
         epochs=16,

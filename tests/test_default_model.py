@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from aadn.evaluate import evaluate
 from aadn.geometry import box_of_points, crop_matrix, warp
 from aadn.network import DEFAULT_WEIGHTS, Network
 from aadn.occlude import occlude_picture
+from aadn.samples import Sample
 from aadn.schemes import IBUG68
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -167,24 +169,31 @@ def test_the_readme_quotes_the_card() -> None:
     ]
 
 
-def test_it_holds_on_real_faces(shared_data: Path) -> None:
-    """On the LFPW test set, from true and from detected boxes."""
+@pytest.fixture(scope="module")
+def lfpw(shared_data: Path) -> list[Sample]:
+    """The LFPW test faces, and what hides their landmarks, labelled by looking."""
+    labels = Path(__file__).parents[1] / "benchmarks/natural_test.json"
     samples = read_folders([shared_data / "300w/lfpw/testset"], 68)
     assert len(samples) == 224
     np.testing.assert_allclose(samples[0].box, box_of_points(samples[0].points))
-    truth = evaluate(Network.load(), samples, progress=False).results
-    assert truth["nme"] <= 3.2
-    detected = evaluate(Network.load(), samples, boxes="detector", progress=False).results
-    assert detected["nme"] <= truth["nme"] + 0.2
+    return with_visibility(samples, [labels], 68)
+
+
+@pytest.fixture(scope="module")
+def on_lfpw(lfpw: list[Sample]) -> dict[str, Any]:
+    return evaluate(Network.load(), lfpw, progress=False).results
+
+
+def test_it_holds_on_real_faces(lfpw: list[Sample], on_lfpw: dict[str, Any]) -> None:
+    """From true and from detected boxes."""
+    assert on_lfpw["nme"] <= 3.2
+    detected = evaluate(Network.load(), lfpw, boxes="detector", progress=False).results
+    assert detected["nme"] <= on_lfpw["nme"] + 0.2
     assert detected["missed"] <= 2
 
 
-def test_natural_occlusion_is_found(shared_data: Path) -> None:
-    """Of hair, hats and hands on faces never trained on, labelled by looking."""
-    labels = Path(__file__).parents[1] / "benchmarks/natural_test.json"
-    samples = read_folders([shared_data / "300w/lfpw/testset"], 68)
-    labelled = with_visibility(samples, [labels], 68)
-    assert all(sample.visible is not None for sample in labelled)
-    results = evaluate(Network.load(), labelled, progress=False).results
-    assert results["visibility_auc"] > 0.97
-    assert results["visible_called_hidden"] < 0.5  # percent
+def test_natural_occlusion_is_found(lfpw: list[Sample], on_lfpw: dict[str, Any]) -> None:
+    """Of hair, hats and hands, on faces never trained on."""
+    assert all(sample.visible is not None for sample in lfpw)
+    assert on_lfpw["visibility_auc"] > 0.97
+    assert on_lfpw["visible_called_hidden"] < 0.5  # percent

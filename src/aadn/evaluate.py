@@ -154,7 +154,8 @@ class Measured:
         }
         # A landmark without a label has no true visibility either.
         found = np.isfinite(self.visibility) & labelled
-        judged, known = found & (visible | hidden), self.visible is not None
+        said, known = visible | hidden, self.visible is not None
+        judged = found & said
         given, seen = self.visibility[judged], visible[judged]
         area = roc_auc(given, seen) if known else None
         precision = average_precision(1 - given, ~seen) if known else None
@@ -162,7 +163,7 @@ class Measured:
         calibration = expected_calibration_error(given, seen) if known else None
         called = (self.visibility < visibility_threshold).astype(float)
         false_alarms = _mean(called[found & visible]) if known else None
-        read = np.isfinite(self.mapped) & (visible | hidden)
+        read = np.isfinite(self.mapped) & said
         return result | {
             "visibility_auc": area,
             "hidden_points": int(hidden.sum()) if known else None,
@@ -495,6 +496,11 @@ def run(
         tqdm.write(said, file=sys.stderr)
         unknown = np.full(network.card.landmarks, np.nan)
         samples = [replace(s, visible=unknown) if s.visible is None else s for s in samples]
+    # Named before it is measured: a file may be gone after.
+    sources = [
+        {"name": Path(file).name, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+        for file in visibility_labels
+    ]
     report = evaluate(
         network,
         samples,
@@ -511,10 +517,7 @@ def run(
     if release is not None:
         short = any(n != m for n, m in tally(release, samples, "test").values())
         report.results["benchmark"] = {"name": benchmark, "split": "test", "incomplete": short}
-    report.results["visibility_labels"] = [
-        {"name": Path(file).name, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
-        for file in visibility_labels
-    ]
+    report.results["visibility_labels"] = sources
     print(report.markdown(), end="")  # before writing: what was measured is never lost
     if json_file is not None:
         report.write_json(json_file)

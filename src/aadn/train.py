@@ -335,22 +335,24 @@ def relabelled(
     Landmarks that it gives less than HIDDEN become hidden, those below SEEN unknown; those of
     `labelled` faces (N,) stay.
     """
+    asked = np.flatnonzero(~labelled)
+    if not len(asked):
+        return crops
     assert config.initial is not None
     model = checkpoint.load(config.initial)[1]
     network = build(model)
     checkpoint.start_from(network, model, config.initial)
     network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    draws = Draw(crops, model.input_size, config.seed, STILL, occluders=False)
+    draws = Draw(crops, model.input_size, config.seed, STILL, rows=asked, occluders=False)
     stored = torch.from_numpy(crops.images).to(device)
     given = [
         torch.sigmoid(prediction.visibility.float()).cpu().numpy()
         for prediction, _ in _predictions(network, draws, stored, half)
     ]
-    visibility = np.concatenate(given)
-    visible = np.where(visibility < SEEN, np.nan, crops.visible)
-    visible = np.where(visibility < HIDDEN, 0.0, visible)
-    visible = np.where(crops.visible == 0, 0.0, visible)
-    visible = np.where(labelled[:, None], crops.visible, visible)
+    visibility, before = np.concatenate(given), crops.visible[asked]
+    visible = crops.visible.copy()
+    visible[asked] = np.where(visibility < SEEN, np.nan, before)
+    visible[asked] = np.where((visibility < HIDDEN) | (before == 0), 0.0, visible[asked])
     return dataclasses.replace(crops, visible=visible)
 
 
