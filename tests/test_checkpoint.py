@@ -85,13 +85,18 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         checkpoint.load_model(tmp_path / "a.safetensors")
 
 
-def older(path: Path) -> Path:
-    """A checkpoint of aadn 0.1, whose network gave no uncertainty."""
+def without(path: Path, *parts: str) -> Path:
+    """A checkpoint of an older aadn, whose network lacked some parts."""
     tensors, config, state = checkpoint.load(saved(path))
-    kept = {name: t + 1 for name, t in tensors.items() if not name.startswith("ema.spread.")}
-    assert len(tensors) - len(kept) == 2
+    kept = {name: t + 1 for name, t in tensors.items() if name.split(".")[1] not in parts}
+    assert len(tensors) - len(kept) == {"spread": 2}.get(parts[0], 0) + 9
     checkpoint.save(path, kept, config, state)
     return path
+
+
+def older(path: Path) -> Path:
+    """A checkpoint of aadn 0.1, whose network gave no uncertainty and completed no shape."""
+    return without(path, "spread", "shape")
 
 
 def test_training_goes_on_from_a_checkpoint_without_uncertainty(tmp_path: Path) -> None:
@@ -100,12 +105,24 @@ def test_training_goes_on_from_a_checkpoint_without_uncertainty(tmp_path: Path) 
     network = build(config)
     before = {name: t.clone() for name, t in network.state_dict().items()}
     line = checkpoint.start_from(network, config, path)
-    assert "lacks spread.bias, spread.weight" in line
+    assert "lacks shape, spread: that starts anew" in line
     for name, tensor in network.state_dict().items():
-        fresh = name.startswith("spread.")
+        fresh = name.startswith(("spread.", "shape."))
         assert torch.equal(tensor, before[name] if fresh else tensors[f"ema.{name}"])
     with pytest.raises(WeightsError, match=r"a\.safetensors: .*lacks spread\.bias.*--initial"):
         checkpoint.load_model(path)
+
+
+def test_a_checkpoint_without_completion_gives_what_it_always_gave(tmp_path: Path) -> None:
+    tensors, config, state = checkpoint.load(saved(tmp_path / "a.safetensors"))
+    kept = {name: t for name, t in tensors.items() if not name.startswith("ema.shape.")}
+    checkpoint.save(tmp_path / "b.safetensors", kept, config, state)
+    images = torch.randn(2, 3, 32, 32)
+    network = checkpoint.load_model(tmp_path / "b.safetensors")[0]
+    points = network(images).points
+    assert isinstance(network, HeatmapAadn)
+    network.shape.register_forward_hook(lambda module, args, out: 0 * out)
+    assert torch.equal(points, network(images).points)
 
 
 def test_training_starts_from_a_whole_checkpoint_of_the_same_model(tmp_path: Path) -> None:
@@ -121,7 +138,7 @@ def test_training_starts_from_a_whole_checkpoint_of_the_same_model(tmp_path: Pat
     with pytest.raises(WeightsError, match=r"expected ModelConfig.*=16.*got ModelConfig.*=8"):
         checkpoint.start_from(network, ModelConfig(size=32, reduction=16), path)
     # One tensor of the head, or any other that lacks, is another model.
-    for lacks in ("ema.spread.bias", "ema.name"):
+    for lacks in ("ema.spread.bias", "ema.shape.mean", "ema.name"):
         rest = {name: t for name, t in tensors.items() if name != lacks}
         checkpoint.save(tmp_path / "b.safetensors", rest, config, {})
         with pytest.raises(WeightsError, match="another model"):

@@ -35,6 +35,11 @@ from aadn.models.low_rank import LowRankModule, nuclear_norm  # noqa: E402
 from aadn.models.odn import Odn  # noqa: E402
 from aadn.models.resnet import Trunk  # noqa: E402
 from aadn.models.resnet18 import Resnet18  # noqa: E402
+from aadn.models.shape_completion import (  # noqa: E402
+    ShapeCompletion,
+    fit_similarity,
+    rotated,
+)
 from aadn.models.spatial_attention import SpatialAttention  # noqa: E402
 
 NETWORKS = [Resnet18, Odn, Aadn]
@@ -174,6 +179,89 @@ def test_heatmap_network_starts_with_a_small_uncertainty() -> None:
     torch.testing.assert_close(
         module(images()).uncertainty, torch.full_like(uncertainty, LEAST_UNCERTAINTY)
     )
+
+
+# Completion of shape
+
+
+def completion(landmarks: int = 19) -> tuple[ShapeCompletion, Any, Any, Any]:
+    """One with random weights in every layer; and points, visibility and uncertainty of 4 faces."""
+    module = ShapeCompletion(landmarks, torch.randn(landmarks, 2)).eval()
+    for layer in (module.linear, module.shift):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    turn = torch.tensor([[0.2, 0.1], [0.1, -0.2], [-0.2, 0.0], [0.1, 0.1]])
+    points = rotated(module.mean + 0.1 * torch.randn(4, landmarks, 2), turn) + 0.5
+    return module, points, torch.rand(4, landmarks), 0.05 * torch.rand(4, landmarks)
+
+
+def test_an_untrained_completion_leaves_the_points() -> None:
+    module = ShapeCompletion(19)
+    shifts = module(torch.rand(2, 19, 2), torch.rand(2, 19), torch.rand(2, 19))
+    assert torch.equal(shifts, torch.zeros(2, 19, 2))
+    collapsed = module(torch.full((1, 19, 2), 0.5), torch.zeros(1, 19), torch.rand(1, 19))
+    assert torch.equal(collapsed, torch.zeros(1, 19, 2))
+
+
+def test_completion_turns_and_scales_with_the_face() -> None:
+    module, points, visibility, uncertainty = completion()
+    shifts = module(points, visibility, uncertainty)
+    assert shifts.abs().max() > 0.01
+    turn = torch.tensor([1.5, 0.6]).expand(4, 2)
+    other = rotated(points, turn) + torch.tensor([0.3, -0.1])
+    size = float(torch.linalg.vector_norm(turn[0]))
+    torch.testing.assert_close(
+        module(other, visibility, uncertainty * size), rotated(shifts, turn), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_completion_tells_where_a_hidden_landmark_lies_from_the_seen_ones() -> None:
+    # Of these faces the last landmark lies as far off the mean as the first, the other way.
+    mean = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1], [0, 0.5], [0, -0.5]])
+
+    def faces(count: int) -> tuple[Any, Any, Any]:
+        truth = mean + 0.05 * torch.randn(count, 6, 2)
+        truth[:, 5] = mean[5] - (truth[:, 0] - mean[0])
+        guess = truth.clone()
+        guess[:, 5] = mean[5]
+        visibility = torch.ones(count, 6)
+        visibility[:, 5] = 0
+        return 0.2 * guess + 0.5, visibility, 0.2 * truth + 0.5
+
+    module = ShapeCompletion(6, mean, width=16, dropout=0.0)
+    optimiser = torch.optim.Adam(module.parameters(), lr=3e-3)
+    for _ in range(300):
+        guess, visibility, truth = faces(64)
+        loss = (guess + module(guess, visibility, torch.zeros(64, 6)) - truth).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    guess, visibility, truth = faces(256)
+    completed = guess + module.eval()(guess, visibility, torch.zeros(256, 6))
+    before, after = ((p - truth)[:, 5].norm(dim=1).mean() for p in (guess, completed))
+    assert after < 0.5 * before
+    # What a hidden point was taken for counts apart from where a seen one lies.
+    visibility[:] = 1
+    assert not torch.allclose(guess + module(guess, visibility, torch.zeros(256, 6)), completed)
+
+
+def test_the_mean_face_is_fitted_by_what_is_seen() -> None:
+    shape = torch.randn(5, 2)
+    turn, centre = torch.tensor([[0.3, -0.4]]), torch.tensor([[0.2, 0.7]])
+    points = rotated(shape[None], turn) + centre
+    found = fit_similarity(shape, points, torch.rand(1, 5) + 0.1)
+    torch.testing.assert_close(found, (centre, turn))
+    points[0, 4] += 100  # far off, and of next to no weight
+    near = fit_similarity(shape, points, torch.tensor([[1.0, 1, 1, 1, 1e-7]]))
+    torch.testing.assert_close(near, (centre, turn), rtol=1e-3, atol=1e-3)
+
+
+def test_the_points_do_not_bend_what_is_known_of_them() -> None:
+    module = HeatmapAadn(19, size=64, width=16)
+    torch.nn.init.normal_(module.shape.linear.weight)
+    module(images()).points.sum().backward()
+    assert module.visibility.weight.grad is None
+    assert module.spread.weight.grad is None
+    assert module.heatmap.weight.grad is not None
 
 
 # Equations

@@ -26,9 +26,11 @@ from aadn.schemes import scheme_of
 
 FORMAT = 1
 
-ADDED = frozenset({"spread.weight", "spread.bias"})
-"""Tensors that checkpoints of aadn 0.1 lack: its heatmap network gave no uncertainty. Such a
-checkpoint is good to train on from, where they keep their initial values, and for nothing else."""
+SPREAD, SHAPE = "spread.", "shape."
+"""Parts of the heatmap network that older checkpoints lack. Without the first, in aadn 0.1, there
+is no uncertainty: such a checkpoint is good to train on from, where the part keeps its initial
+values, and for nothing else. With its initial values the second leaves the points as they are: a
+checkpoint that lacks it gives what it always gave."""
 
 
 def save(
@@ -79,7 +81,7 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
-        if set(wrong) == ADDED and not ADDED & set(tensors):
+        if wrong == sorted(n for n in own if n.startswith(SPREAD)):
             raise WeightsError(
                 f"{path}: was made before the network gave an uncertainty and lacks "
                 f"{', '.join(wrong)}; train on from it with --initial, or use the aadn that made it"
@@ -100,26 +102,33 @@ def load_model(path: Path) -> tuple[Network, ModelConfig, dict[str, Any]]:
     tensors, config, state = load(path)
     network = build(config)
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
-    load_state(network, weights, path)
+    load_state(network, weights | _lacking(weights, network, SHAPE), path)
     return network.eval(), config, state
+
+
+def _lacking(weights: dict[str, Tensor], network: Network, part: str) -> dict[str, Tensor]:
+    """A network's own tensors of a part, by its prefix, that weights have nothing of."""
+    if any(name.startswith(part) for name in weights):
+        return {}
+    return {name: t for name, t in network.state_dict().items() if name.startswith(part)}
 
 
 def start_from(network: Network, config: ModelConfig, path: Path) -> str:
     """Fill a network with a checkpoint's averaged weights, to train on from them.
 
     The checkpoint's input may be of another size, where the network's weights do not depend on it.
-    Of a checkpoint that has none of ADDED, these keep the values they have in `network`. Returns a
-    line that says what was loaded and what was not. Raises WeightsError as `load_model` does, and
+    A part that older checkpoints lack keeps the values it has in `network`. Returns a line that
+    says what was loaded and what was not. Raises WeightsError as `load_model` does, and
     if the checkpoint's configuration is not `config` in all but the size.
     """
     tensors, other, _ = load(path)
     if dataclasses.replace(other, size=config.size) != config:
         raise WeightsError(f"{path}: expected {config}, got {other}")
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
-    own = network.state_dict()
-    kept = {} if ADDED & set(weights) else {n: own[n] for n in sorted(ADDED & set(own))}
+    kept = _lacking(weights, network, SPREAD) | _lacking(weights, network, SHAPE)
     load_state(network, weights | kept, path)
-    left = f", which lacks {', '.join(kept)}: these start anew" if kept else ""
+    parts = ", ".join(sorted({name.split(".")[0] for name in kept}))
+    left = f", which lacks {parts}: that starts anew" if kept else ""
     return f"starting from {path}{left}"
 
 

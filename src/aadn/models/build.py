@@ -16,13 +16,18 @@ Network = Resnet18 | Odn | Aadn | HeatmapAadn
 def build(config: ModelConfig, mean_shape: Tensor | None = None) -> Network:
     """The network with random weights.
 
-    `mean_shape` (L, 2) in crop units is where the networks that regress coordinates start.
+    `mean_shape` (L, 2) in crop units is where the networks that regress coordinates start, and the
+    mean face of the heatmap network.
     Raises InputError for a configuration that a network refuses.
     """
     size = config.input_size
     if config.name == "heatmap":
         return HeatmapAadn(
-            config.landmarks, reduction=config.reduction, order=config.order, size=size
+            config.landmarks,
+            reduction=config.reduction,
+            order=config.order,
+            size=size,
+            mean_shape=mean_shape,
         )
     if config.name == "resnet18":
         return Resnet18(config.landmarks, size=size, mean_shape=mean_shape)

@@ -2,8 +2,8 @@
 
 Not in the paper; every width and layer here is our choice. What it keeps of the paper: the
 attentioned distillation module finds what is hidden (P) and weighs it down, at every resolution;
-geometry recovers it, by the geometry-aware module over the picture and by attention between
-the landmarks.
+geometry recovers it, by the geometry-aware module over the picture, by attention between the
+landmarks and by the shape of faces.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from aadn.models.geometry_aware import GeometryAwareModule
 from aadn.models.landmark_attention import LandmarkAttention
 from aadn.models.prediction import Prediction
 from aadn.models.resnet import BasicBlock, Float32Linear, conv_bn_relu
+from aadn.models.shape_completion import ShapeCompletion
 
 SHARPNESS = 8.0
 """Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""
@@ -36,7 +37,7 @@ FIRST_UNCERTAINTY = 0.02
 
 
 class HeatmapAadn(nn.Module):
-    """Heatmaps at a quarter of the input's resolution, refined by attention between landmarks.
+    """Heatmaps at a quarter of the input's resolution, refined by what landmarks say of others.
 
     Args:
         landmarks: L.
@@ -45,6 +46,7 @@ class HeatmapAadn(nn.Module):
         size: side of the input in pixels, a multiple of 16.
         width: channels of the first stage; later ones have 2 and 4 times as many.
         token: channels of a landmark's token.
+        mean_shape: (L, 2) the mean face, where `ShapeCompletion` starts.
 
     Raises:
         InputError: `size` is no multiple of 16.
@@ -59,6 +61,7 @@ class HeatmapAadn(nn.Module):
         size: int = 128,
         width: int = 64,
         token: int = 128,
+        mean_shape: Tensor | None = None,
     ) -> None:
         super().__init__()
         if size < 32 or size % 16:
@@ -98,6 +101,7 @@ class HeatmapAadn(nn.Module):
         self.shift = Float32Linear(token, 2)
         self.visibility = Float32Linear(token, 1)
         self.spread = Float32Linear(token, 1)
+        self.shape = ShapeCompletion(landmarks, mean_shape)
         nn.init.normal_(self.shift.weight, std=1e-3)
         nn.init.zeros_(self.shift.bias)
         nn.init.normal_(self.spread.weight, std=1e-3)
@@ -140,6 +144,9 @@ class HeatmapAadn(nn.Module):
         points = points + self.shift(tokens)
         visibility = self.visibility(tokens).squeeze(2)
         uncertainty = LEAST_UNCERTAINTY + F.softplus(self.spread(tokens).squeeze(2))
+        # No gradient to what is known of the points: it is not to be bent to make them fit.
+        known = torch.sigmoid(visibility.detach()), uncertainty.detach()
+        points = points + self.shape(points, *known)
         return Prediction(points, visibility, seen, heatmaps, uncertainty)
 
     def regularisation(self) -> Tensor:
