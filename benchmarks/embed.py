@@ -153,13 +153,15 @@ def history(checkpoint: Path, data: Path) -> dict[str, Any]:
     """`settings`, with those of the run that a run started from as `before`, and so on."""
     training = settings(checkpoint, data)
     initial = Path(training["initial"] or "")
+    out = "/".join(Path(training["out"]).parts[-2:])
     if initial.resolve() == TO_TRAIN_ON:
-        card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text("utf-8"))
-        training["before"] = card["training"]
+        card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text("utf-8"))["training"]
+        # Embedded already, this run's card is in the place of the one before.
+        training["before"] = card["before"] if card["out"] == out else card
     elif (initial.parent / "config.json").exists():
         training["before"] = history(initial, data)
-    for key in ("out", "initial"):
-        training[key] = training[key] and "/".join(Path(training[key]).parts[-2:])
+    training["out"] = out
+    training["initial"] = training["initial"] and "/".join(initial.parts[-2:])
     return training
 
 

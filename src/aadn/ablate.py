@@ -200,13 +200,16 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         if better in values and worse in values:
             cells = [_difference(runs, better, worse, key) for key in ("nme", "nme_occluded")]
             claims.append([f"{better} better than {worse}", *cells])
-    faces = " + ".join(f"`{'/'.join(f.parts[-3:])}`" for f in config.folders)
+    faces, validation = (
+        " + ".join(f"`{'/'.join(folder.parts[-3:])}`" for folder in folders)
+        for folders in (config.folders, config.validation)
+    )
     if config.benchmark:
         faces = " + ".join(filter(None, [faces, f"the training part of {config.benchmark}"]))
     return (
         "# Ablation\n\n"
         f"Training faces: {faces}, {100 * config.hold_out:g} % of them held out"
-        + (f", with {' + '.join(map(str, config.validation))}," if config.validation else "")
+        + (f", with {validation}," if validation else "")
         + f" for validation. {config.size}-pixel crops, {config.epochs} epochs, batches of "
         f"{config.batch}, AdamW with a cosine from {config.learning_rate:g}, synthetic occluders; "
         + (
@@ -217,8 +220,8 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         + f"NME in % by {normaliser(trained)} on the held-out faces, as they are and with "
         "synthetic occluders, after the last epoch (nothing is chosen on these faces). Mean ± "
         "standard deviation over seeds. Visibility ROC-AUC is that of our visibility head; P "
-        "ROC-AUC that of the distillation module's map P, read at the predicted landmarks: it is "
-        "trained by eq. 1 alone.\n\n"
+        "ROC-AUC that of the distillation module's map P, read at the predicted landmarks: in the "
+        "paper's networks it is trained by eq. 1 alone, in ours with the occluders' outlines.\n\n"
         + table(header, rows)
         + "\n## Does the paper's ordering show?\n\n"
         "Difference of the NME, the first less the second, with the same seed: mean over seeds, "
