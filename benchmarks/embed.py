@@ -156,8 +156,12 @@ def history(checkpoint: Path, data: Path) -> dict[str, Any]:
     out = "/".join(Path(training["out"]).parts[-2:])
     if initial.resolve() == TO_TRAIN_ON:
         card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text("utf-8"))["training"]
-        # Embedded already, this run's card is in the place of the one before.
-        training["before"] = card["before"] if card["out"] == out else card
+        # Embedded already, this run is the card's, or one before it.
+        runs = [card]
+        while "before" in runs[-1]:
+            runs.append(runs[-1]["before"])
+        again = [run for run in runs if run["out"] == out]
+        training["before"] = again[0].get("before") if again else card
     elif (initial.parent / "config.json").exists():
         training["before"] = history(initial, data)
     training["out"] = out

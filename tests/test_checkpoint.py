@@ -26,6 +26,8 @@ def saved(path: Path, config: ModelConfig | None = None) -> Path:
     network = build(config)
     if isinstance(network, HeatmapAadn):  # random logits are far noisier than trained ones
         network.heatmap.weight.data *= 0.1
+        torch.nn.init.normal_(network.shape.linear.weight, std=0.01)  # at 0 it would do nothing
+        torch.nn.init.normal_(network.shape.shift.weight, std=0.01)
     tensors = {f"ema.{k}": t for k, t in network.state_dict().items()}
     checkpoint.save(path, tensors, config, {"note": [1, 2]})
     return path
@@ -38,7 +40,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert state == {"note": [1, 2]}
     torch.manual_seed(0)
     for name, tensor in build(config).state_dict().items():
-        if name != "heatmap.weight":
+        if name not in ("heatmap.weight", "shape.linear.weight", "shape.shift.weight"):
             assert torch.equal(tensors[f"ema.{name}"], tensor)
 
 
@@ -85,18 +87,14 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
         checkpoint.load_model(tmp_path / "a.safetensors")
 
 
-def without(path: Path, *parts: str) -> Path:
-    """A checkpoint of an older aadn, whose network lacked some parts."""
-    tensors, config, state = checkpoint.load(saved(path))
-    kept = {name: t + 1 for name, t in tensors.items() if name.split(".")[1] not in parts}
-    assert len(tensors) - len(kept) == {"spread": 2}.get(parts[0], 0) + 9
-    checkpoint.save(path, kept, config, state)
-    return path
-
-
 def older(path: Path) -> Path:
     """A checkpoint of aadn 0.1, whose network gave no uncertainty and completed no shape."""
-    return without(path, "spread", "shape")
+    tensors, config, state = checkpoint.load(saved(path))
+    parts = ("ema.spread.", "ema.shape.")
+    kept = {name: t + 1 for name, t in tensors.items() if not name.startswith(parts)}
+    assert len(tensors) - len(kept) == 2 + 9
+    checkpoint.save(path, kept, config, state)
+    return path
 
 
 def test_training_goes_on_from_a_checkpoint_without_uncertainty(tmp_path: Path) -> None:
@@ -105,11 +103,11 @@ def test_training_goes_on_from_a_checkpoint_without_uncertainty(tmp_path: Path) 
     network = build(config)
     before = {name: t.clone() for name, t in network.state_dict().items()}
     line = checkpoint.start_from(network, config, path)
-    assert "lacks shape, spread: that starts anew" in line
+    assert "lacks shape, spread: new weights there" in line
     for name, tensor in network.state_dict().items():
         fresh = name.startswith(("spread.", "shape."))
         assert torch.equal(tensor, before[name] if fresh else tensors[f"ema.{name}"])
-    with pytest.raises(WeightsError, match=r"a\.safetensors: .*lacks spread\.bias.*--initial"):
+    with pytest.raises(WeightsError, match=r"a\.safetensors: .*lacks spread;.*--initial"):
         checkpoint.load_model(path)
 
 

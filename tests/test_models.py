@@ -239,9 +239,24 @@ def test_completion_tells_where_a_hidden_landmark_lies_from_the_seen_ones() -> N
     completed = guess + module.eval()(guess, visibility, torch.zeros(256, 6))
     before, after = ((p - truth)[:, 5].norm(dim=1).mean() for p in (guess, completed))
     assert after < 0.5 * before
-    # What a hidden point was taken for counts apart from where a seen one lies.
-    visibility[:] = 1
-    assert not torch.allclose(guess + module(guess, visibility, torch.zeros(256, 6)), completed)
+
+
+def test_completion_takes_seen_and_hidden_points_apart() -> None:
+    module, points, _, uncertainty = completion()
+    seen, hidden = torch.ones(4, 19), torch.zeros(4, 19)
+    torch.nn.init.zeros_(module.shift.weight)
+    module.linear.weight.data[:, 2 * 19 :] = 0  # only of what is seen
+    assert module(points, seen, uncertainty).abs().max() > 0.01
+    assert torch.equal(module(points, hidden, uncertainty), torch.zeros(4, 19, 2))
+
+
+def test_a_landmark_that_no_face_has_is_taken_for_the_middle() -> None:
+    mean = torch.tensor([[-1.0, 0], [1, 0], [0, 3], [torch.nan, torch.nan]])
+    module = ShapeCompletion(4, mean)
+    torch.testing.assert_close(module.mean[3], torch.zeros(2))
+    assert torch.isfinite(module.mean).all()
+    with pytest.raises(InputError, match=r"mean_shape must be \(29, 2\)"):
+        HeatmapAadn(29, size=64, mean_shape=torch.zeros(68, 2))
 
 
 def test_the_mean_face_is_fitted_by_what_is_seen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,11 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
-        if wrong == sorted(n for n in own if n.startswith(SPREAD)):
+        lacking = [p for p in (SPREAD, SHAPE) if not any(n.startswith(p) for n in tensors)]
+        if all(name.startswith(tuple(lacking)) for name in wrong):
             raise WeightsError(
-                f"{path}: was made before the network gave an uncertainty and lacks "
-                f"{', '.join(wrong)}; train on from it with --initial, or use the aadn that made it"
+                f"{path}: was made by an older aadn and lacks {_named(wrong)}; train on from it "
+                "with --initial, or use the aadn that made it"
             )
         raise WeightsError(
             f"{path}: the weights are of another model; {len(wrong)} tensors are missing, "
@@ -104,6 +106,11 @@ def load_model(path: Path) -> tuple[Network, ModelConfig, dict[str, Any]]:
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
     load_state(network, weights | _lacking(weights, network, SHAPE), path)
     return network.eval(), config, state
+
+
+def _named(tensors: Iterable[str]) -> str:
+    """The parts of a network that tensors belong to."""
+    return ", ".join(sorted({name.split(".")[0] for name in tensors}))
 
 
 def _lacking(weights: dict[str, Tensor], network: Network, part: str) -> dict[str, Tensor]:
@@ -127,8 +134,7 @@ def start_from(network: Network, config: ModelConfig, path: Path) -> str:
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
     kept = _lacking(weights, network, SPREAD) | _lacking(weights, network, SHAPE)
     load_state(network, weights | kept, path)
-    parts = ", ".join(sorted({name.split(".")[0] for name in kept}))
-    left = f", which lacks {parts}: that starts anew" if kept else ""
+    left = f", which lacks {_named(kept)}: new weights there" if kept else ""
     return f"starting from {path}{left}"
 
 

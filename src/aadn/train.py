@@ -181,7 +181,7 @@ def _train(
     batches = iter(loader)
     for epoch in range(first, config.epochs):
         network.train()
-        # What dropout leaves out depends on the epoch alone, so that resuming repeats it.
+        # What dropout leaves out does not depend on earlier epochs, so that resuming repeats it.
         torch.manual_seed(int(np.random.default_rng([config.seed, epoch, rank]).integers(2**62)))
         began = time.perf_counter()
         totals: dict[str, Any] = {}

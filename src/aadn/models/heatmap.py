@@ -49,7 +49,7 @@ class HeatmapAadn(nn.Module):
         mean_shape: (L, 2) the mean face, where `ShapeCompletion` starts.
 
     Raises:
-        InputError: `size` is no multiple of 16.
+        InputError: `size` is no multiple of 16, or `mean_shape` of another shape.
     """
 
     def __init__(

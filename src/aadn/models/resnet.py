@@ -104,16 +104,21 @@ def start_at(layer: nn.Linear, mean_shape: Tensor | None, landmarks: int) -> Non
     """
     if mean_shape is None:
         mean_shape = torch.full((landmarks, 2), 0.5)
-    if mean_shape.shape != (landmarks, 2):
-        raise InputError(
-            f"mean_shape must be ({landmarks}, 2), x and y of each landmark in crop units; "
-            f"got {tuple(mean_shape.shape)}"
-        )
+    check_mean_shape(mean_shape, landmarks)
     # Our choice: outputs 0.02 from the bias for inputs of size 1; not 0, or no layer before this
     # one would learn at first.
     nn.init.normal_(layer.weight, std=0.02 * layer.in_features**-0.5)
     with torch.no_grad():
         layer.bias.copy_(mean_shape.flatten())
+
+
+def check_mean_shape(mean_shape: Tensor, landmarks: int) -> None:
+    """Raise InputError unless `mean_shape` is (landmarks, 2)."""
+    if mean_shape.shape != (landmarks, 2):
+        raise InputError(
+            f"mean_shape must be ({landmarks}, 2), x and y of each landmark in crop units; "
+            f"got {tuple(mean_shape.shape)}"
+        )
 
 
 def check_size(size: int) -> None:

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aadn.models.resnet import Float32Linear
+from aadn.models.resnet import Float32Linear, check_mean_shape
 
 LEAST_WEIGHT = 0.02
 """What a hidden landmark counts in the fit of the mean face; more than 0, for all may be hidden."""
@@ -18,12 +18,12 @@ LEAST_WEIGHT = 0.02
 LEAST_SCALE = 0.03
 """Points are taken to span at least this much, in crop units, so that nothing is divided by 0."""
 
-SPREAD = 0.1
-"""About how far faces deviate from the mean face, which deviations are divided by."""
+DEVIATION = 0.1
+"""About how far landmarks lie from the mean face's, which has a root-mean-square radius of 1."""
 
 
 class ShapeCompletion(nn.Module):
-    """Moves every landmark to where the others say, most of all those that are seen.
+    """Moves every landmark to where the others say, those above all that are seen.
 
     The mean face is laid over the points by the similarity with the least squared distances,
     weighted by visibility. What deviates from it, in its frame, goes through a linear layer and a
@@ -32,9 +32,13 @@ class ShapeCompletion(nn.Module):
 
     Args:
         landmarks: L.
-        mean_shape: (L, 2) the mean face, in any unit; None for a circle, until weights are loaded.
+        mean_shape: (L, 2) the mean face, in any unit, NaN where it is not known; None for a
+            circle, until weights are loaded.
         width: of the perceptron's hidden layers.
         dropout: share of its hidden values that training leaves out.
+
+    Raises:
+        InputError: `mean_shape` has another shape.
     """
 
     mean: Tensor
@@ -49,9 +53,10 @@ class ShapeCompletion(nn.Module):
     ) -> None:
         super().__init__()
         if mean_shape is None:
-            turn = torch.arange(landmarks) * (2 * math.pi / landmarks)
-            mean_shape = torch.stack([turn.cos(), turn.sin()], dim=1)
-        centred = mean_shape - mean_shape.mean(0)
+            angle = torch.arange(landmarks) * (2 * math.pi / landmarks)
+            mean_shape = torch.stack([angle.cos(), angle.sin()], dim=1)
+        check_mean_shape(mean_shape, landmarks)
+        centred = (mean_shape - mean_shape.nanmean(0)).nan_to_num(0.0)
         self.register_buffer("mean", centred / centred.square().sum(1).mean().sqrt())
         inputs = 6 * landmarks
         self.linear = Float32Linear(inputs, 2 * landmarks)
@@ -70,20 +75,21 @@ class ShapeCompletion(nn.Module):
         Args:
             points: (B, L, 2) in crop units, float32.
             visibility: (B, L) in [0, 1].
-            uncertainty: (B, L) expected distance to the truth, in crop units.
+            uncertainty: (B, L) how far from the truth they are expected once they are moved, in
+                crop units.
         """
         centre, turn = fit_similarity(self.mean, points, visibility + LEAST_WEIGHT)
         scale = torch.linalg.vector_norm(turn, dim=1).clamp(min=LEAST_SCALE)  # B
         # Turned back by the transpose: for a similarity, the inverse but for the scale's square.
-        away = rotated(points - centre[:, None], turn * turn.new_tensor([1.0, -1.0]))
-        away = (away / scale.square()[:, None, None] - self.mean) / SPREAD
+        away = rotated(points - centre[:, None], torch.stack([turn[:, 0], -turn[:, 1]], dim=1))
+        away = (away / scale.square()[:, None, None] - self.mean) / DEVIATION
         seen = visibility[..., None]
-        unsure = uncertainty / scale[:, None] / SPREAD
+        unsure = uncertainty / scale[:, None] / DEVIATION
         inputs = torch.cat(
             [(away * seen).flatten(1), (away * (1 - seen)).flatten(1), visibility - 0.5, unsure], 1
         )
         shifts = self.linear(inputs) + self.shift(self.perceptron(inputs))
-        return rotated(SPREAD * shifts.view_as(points), turn)
+        return rotated(DEVIATION * shifts.view_as(points), turn)
 
 
 def fit_similarity(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,8 +105,8 @@ def fit_similarity(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tenso
         the shape comes to centre + rotated(s, turn).
     """
     weight = weight / weight.sum(1, keepdim=True)
-    middle = weight @ shape  # B, 2
-    target = (weight[..., None] * points).sum(1)
+    # No matrix product: autocast would make it bfloat16.
+    middle, target = ((weight[..., None] * p).sum(1) for p in (shape, points))  # B, 2
     x, y = (shape - middle[:, None]).unbind(2)  # B, L
     u, v = (points - target[:, None]).unbind(2)
     along = torch.stack([x * u + y * v, x * v - y * u], dim=2)
