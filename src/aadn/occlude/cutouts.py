@@ -137,6 +137,8 @@ def wear_mask(
         target[1] = points[28] + rng.uniform(-0.1, 0.6) * (points[29] - points[28])
         # A mask reaches a little beyond the jaw, and under the chin.
         target[3:] += 0.1 * (target[3:] - frame.place(np.array([[0.0, 1.0]]))[0])
+        if rng.random() < 0.5:  # or hangs loosely: its edge does not tell where the chin is
+            target[3:] += np.array([[0.6], [1.0], [0.6]]) * frame.down * rng.uniform(0.0, 0.5)
         left = float(np.hypot(*(points[30] - points[2])))
         right = float(np.hypot(*(points[14] - points[30])))
         turned = (left - right) / max(left + right, 1e-6)

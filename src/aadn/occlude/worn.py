@@ -98,6 +98,10 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
         n = len(jaw)
         lower = jaw[n // 8 : n - n // 8]
         lower = middle + (lower - middle) * rng.uniform(1.04, 1.14)
+        if rng.random() < 0.5:  # loose: its edge does not tell where the chin is
+            lower = middle + (lower - middle) * rng.uniform(1.0, 1.2)
+            hang = np.sin(np.linspace(0, np.pi, len(lower)))[:, None]
+            lower = lower + hang * frame.down * rng.uniform(0.0, 0.5)
     else:
         turn = np.linspace(0.1, np.pi - 0.1, 15)
         lower = frame.place(np.stack([-2.0 * np.cos(turn), 0.5 + 1.35 * np.sin(turn)], axis=1))
