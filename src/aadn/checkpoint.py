@@ -125,8 +125,8 @@ def start_from(network: Network, config: ModelConfig, path: Path) -> str:
 
     The checkpoint's input may be of another size, where the network's weights do not depend on it.
     A part that older checkpoints lack keeps the values it has in `network`. Returns a line that
-    says what was loaded and what was not. Raises WeightsError as `load_model` does, and
-    if the checkpoint's configuration is not `config` in all but the size.
+    says what was loaded and what was not. Raises WeightsError as `load_model` does, and if the
+    checkpoint's configuration is not `config` in all but the size.
     """
     tensors, other, _ = load(path)
     if dataclasses.replace(other, size=config.size) != config:
