@@ -114,7 +114,14 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         learning_rate=2.5e-4,
         warmup=30,
     )
-    return [first, second, third, fourth, fifth, sixth, seventh, eighth]
+    ninth = after(
+        eighth,
+        "ninth",
+        epochs=22,
+        learning_rate=9e-4,
+        warmup=150,
+    )
+    return [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth]
 
 
 def main() -> None:

@@ -132,13 +132,18 @@ def wear_mask(
     target = frame.place(_ANCHORS + rng.normal(0, 0.06, _ANCHORS.shape))
     turned = 0.0
     if len(points) == 68 and np.isfinite(points).all():
-        for anchor, landmark in _JAW_ANCHORS.items():
-            target[anchor] = points[landmark] + rng.normal(0, 0.02 * frame.unit, 2)
-        target[1] = points[28] + rng.uniform(-0.1, 0.6) * (points[29] - points[28])
-        # A mask reaches a little beyond the jaw, and under the chin.
-        target[3:] += 0.1 * (target[3:] - frame.place(np.array([[0.0, 1.0]]))[0])
-        if rng.random() < 0.5:  # or hangs loosely: its edge does not tell where the chin is
+        # Only where it fits closely does its edge tell where the jaw is.
+        fit = rng.choice(["close", "loose", "own"], p=[0.4, 0.3, 0.3])
+        if fit == "own":  # of a size of its own
+            target = frame.place(_ANCHORS * rng.uniform([0.95, 0.9], [1.2, 1.2]))
+        else:
+            for anchor, landmark in _JAW_ANCHORS.items():
+                target[anchor] = points[landmark] + rng.normal(0, 0.02 * frame.unit, 2)
+            # A mask reaches a little beyond the jaw, and under the chin.
+            target[3:] += 0.1 * (target[3:] - frame.place(np.array([[0.0, 1.0]]))[0])
+        if fit == "loose":
             target[3:] += np.array([[0.6], [1.0], [0.6]]) * frame.down * rng.uniform(0.0, 0.5)
+        target[1] = points[28] + rng.uniform(-0.1, 0.6) * (points[29] - points[28])
         left = float(np.hypot(*(points[30] - points[2])))
         right = float(np.hypot(*(points[14] - points[30])))
         turned = (left - right) / max(left + right, 1e-6)

@@ -213,13 +213,13 @@ def beside(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints:
 
 
 PAINTERS: dict[str, tuple[Painter, float]] = {
-    "fringe": (fringe, 0.09),
+    "fringe": (fringe, 0.08),
     "wisps": (wisps, 0.03),
     "long_hair": (long_hair, 0.04),
-    "side_hair": (side_hair, 0.07),
-    "hand": (hand, 0.11),
-    "sunglasses": (sunglasses, 0.06),
-    "mask": (mask, 0.12),
+    "side_hair": (side_hair, 0.06),
+    "hand": (hand, 0.10),
+    "sunglasses": (sunglasses, 0.05),
+    "mask": (mask, 0.16),
     "hat": (hat, 0.04),
     "hood": (hood, 0.03),
     "scarf": (scarf, 0.03),

@@ -93,21 +93,27 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     high = rng.uniform(0.2, 0.75)
     jaw = np.asarray(points, np.float64)[list(contours["jaw"][0] if "jaw" in contours else ())]
     middle = frame.place(np.array([[0.0, 1.0]]))[0]
+    turn = np.linspace(0.1, np.pi - 0.1, 15)
+    wide, tall = rng.uniform([1.6, 1.2], [2.1, 1.8])
+    oval = frame.place(np.stack([-wide * np.cos(turn), 0.5 + tall * np.sin(turn)], axis=1))
+    bridge = frame.place(np.array([[0.45, high + 0.08], [0.0, high], [-0.45, high + 0.08]]))
+    lower = oval
+    # Only where it fits closely does its edge tell where the jaw is.
+    fit = rng.choice(["close", "loose", "oval"], p=[0.4, 0.3, 0.3])
     if len(jaw) and np.isfinite(jaw).all():
         # Along the jaw: profiles and wide faces keep a mask that fits.
         n = len(jaw)
         lower = jaw[n // 8 : n - n // 8]
         lower = middle + (lower - middle) * rng.uniform(1.04, 1.14)
-        if rng.random() < 0.5:  # loose: its edge does not tell where the chin is
+        if fit == "loose":
             lower = middle + (lower - middle) * rng.uniform(1.0, 1.2)
             hang = np.sin(np.linspace(0, np.pi, len(lower)))[:, None]
             lower = lower + hang * frame.down * rng.uniform(0.0, 0.5)
-    else:
-        turn = np.linspace(0.1, np.pi - 0.1, 15)
-        lower = frame.place(np.stack([-2.0 * np.cos(turn), 0.5 + 1.35 * np.sin(turn)], axis=1))
-    bridge = frame.place(np.array([[0.45, high + 0.08], [0.0, high], [-0.45, high + 0.08]]))
     outline = np.concatenate([lower, bridge])
-    alpha = overlay.polygon(outline, softness(frame, rng))
+    soft = softness(frame, rng)
+    alpha = overlay.polygon(outline, soft)
+    if fit == "oval":  # of a size of its own, stretched where the jaw is larger
+        alpha = np.maximum(alpha, overlay.polygon(np.concatenate([oval, bridge]), soft))
     if rng.random() < 0.6:
         ears = frame.place(np.array([[-2.2, 0.1], [2.2, 0.1]]))
         straps = [np.stack([ears[0], lower[0]]), np.stack([ears[1], lower[-1]])]
