@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 # Small tensors gain nothing by threads, and threads that wait for each other on a busy machine
 # lose much; set before anything imports OpenMP.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Background jobs of a script ignore Ctrl-C, and so would the processes that tests stop by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 

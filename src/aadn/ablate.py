@@ -21,6 +21,7 @@ from aadn.models.build import build
 from aadn.tables import number, table
 from aadn.train import LAST, Data, load, normaliser, same_run, say, train
 
+OURS = "heatmap (ours)"
 VARIANTS: dict[str, dict[str, Any]] = {
     "ResNet-18": {"name": "resnet18"},
     "ODN": {"name": "odn"},
@@ -33,7 +34,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AADN, r = 64": {"name": "aadn", "reduction": 64},
     "AADN, spatial → channel": {"name": "aadn", "order": "spatial-channel"},
     "AADN, parallel": {"name": "aadn", "order": "parallel"},
-    "heatmap (ours)": {"name": "heatmap"},
+    OURS: {"name": "heatmap"},
 }
 """What is compared; "AADN" is the paper's: r = 8, channel → spatial. Our own network, to stand
 beside them, has another trunk, which always starts from random weights."""
@@ -206,6 +207,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
     )
     if config.benchmark:
         faces = " + ".join(filter(None, [faces, f"the training part of {config.benchmark}"]))
+    ours = ", in ours with the occluders' outlines" if OURS in values else ""
     return (
         "# Ablation\n\n"
         f"Training faces: {faces}, {100 * config.hold_out:g} % of them held out"
@@ -221,7 +223,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
         "synthetic occluders, after the last epoch (nothing is chosen on these faces). Mean ± "
         "standard deviation over seeds. Visibility ROC-AUC is that of our visibility head; P "
         "ROC-AUC that of the distillation module's map P, read at the predicted landmarks: in the "
-        "paper's networks it is trained by eq. 1 alone, in ours with the occluders' outlines.\n\n"
+        f"paper's networks it is trained by eq. 1 alone{ours}.\n\n"
         + table(header, rows)
         + "\n## Does the paper's ordering show?\n\n"
         "Difference of the NME, the first less the second, with the same seed: mean over seeds, "

@@ -82,8 +82,10 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
-        lacking = [p for p in (SPREAD, SHAPE) if not any(n.startswith(p) for n in tensors)]
-        if all(name.startswith(tuple(lacking)) for name in wrong):
+        if (
+            set(wrong)
+            <= (_lacking(tensors, module, SPREAD) | _lacking(tensors, module, SHAPE)).keys()
+        ):
             raise WeightsError(
                 f"{path}: was made by an older aadn and lacks {_named(wrong)}; train on from it "
                 "with --initial, or use the aadn that made it"
@@ -113,7 +115,7 @@ def _named(tensors: Iterable[str]) -> str:
     return ", ".join(sorted({name.split(".")[0] for name in tensors}))
 
 
-def _lacking(weights: dict[str, Tensor], network: Network, part: str) -> dict[str, Tensor]:
+def _lacking(weights: dict[str, Tensor], network: torch.nn.Module, part: str) -> dict[str, Tensor]:
     """A network's own tensors of a part, by its prefix, that weights have nothing of."""
     if any(name.startswith(part) for name in weights):
         return {}
