@@ -1,13 +1,13 @@
-"""Train the default model from random weights, in eight runs.
+"""Train the default model from random weights, in nine runs.
 
     python benchmarks/retrain.py --data ../shared/data --out runs
 
 Each run starts from the one before, which also says what is hidden in the training pictures
-(`--relabel`) where nobody has labelled it; the last four have labels of 300-W's faces
-(natural_training.json). The default came of nine runs, of which the fourth and the fifth are one
+(`--relabel`) where nobody has labelled it; the last five have labels of 300-W's faces
+(natural_training.json). The default came of ten runs, of which the fourth and the fifth are one
 here. Killed, the same command goes on. One process on one device: under torchrun, give the settings
-of each run to `aadn train`. `runs/eighth/best.safetensors` is the model. Seeds other than 0 measure
-how far the figures spread.
+of each run to `aadn train`. `runs/ninth/mean.safetensors` is the model, a mean of the weights of
+the last two runs. Seeds other than 0 measure how far the figures spread.
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from aadn import checkpoint
 from aadn.config import LossWeights, ModelConfig, TrainConfig
-from aadn.train import LAST, train
+from aadn.train import LAST, load, train, validate
+
+SHARE = 0.7
+"""What the last run's weights count in the mean with those that it started from; chosen on the
+validation faces."""
 
 
 def after(
@@ -124,6 +131,23 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
     return [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth]
 
 
+def mean(run: TrainConfig) -> Path:
+    """The mean of a run's best weights and those that it started from, validated, in a file.
+
+    The run's settings are as in `stages`, its `initial` a checkpoint.
+    """
+    assert run.initial is not None
+    earlier, _, _ = checkpoint.load(run.initial)
+    weights, model, _ = checkpoint.load(run.out / "best.safetensors")
+    for name, tensor in weights.items():
+        if tensor.is_floating_point():
+            weights[name] = earlier[name].float().lerp(tensor, SHARE)
+    averaged = {name.removeprefix("ema."): t for name, t in weights.items()}
+    metrics = validate(run, averaged, load(run).validation, torch.device("cpu"), half=False)
+    checkpoint.save(run.out / "mean.safetensors", weights, model, {"metrics": metrics})
+    return run.out / "mean.safetensors"
+
+
 def main() -> None:
     """Train them one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -134,8 +158,10 @@ def main() -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # torch cannot reliably join its processes again for the second run.
         parser.error("expected one process; with torchrun, run `aadn train` once for each stage")
-    for stage in stages(arguments.data, arguments.out, arguments.seed):
-        print(train(stage))
+    runs = stages(arguments.data, arguments.out, arguments.seed)
+    for run in runs:
+        print(train(run))
+    print(mean(runs[-1]))
 
 
 if __name__ == "__main__":
