@@ -134,7 +134,8 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
 def mean(run: TrainConfig) -> Path:
     """The mean of a run's best weights and those that it started from, validated, in a file.
 
-    The run's settings are as in `stages`, its `initial` a checkpoint.
+    The run is done, its settings as `stages` gives them. Raises AadnError as `aadn.train.load`
+    and `checkpoint.load` do.
     """
     assert run.initial is not None
     earlier, _, _ = checkpoint.load(run.initial)

@@ -11,7 +11,7 @@ from faces import write_faces
 
 pytest.importorskip("torch")
 
-from aadn.ablate import CLAIMS, VARIANTS, Run, ablate, by_variant, finished_runs, report
+from aadn.ablate import CLAIMS, OURS, VARIANTS, Run, ablate, by_variant, finished_runs, report
 from aadn.config import AblateConfig
 from aadn.errors import InputError, OutputError
 
@@ -56,6 +56,9 @@ def test_mean_spread_and_claims_by_hand(config: AblateConfig) -> None:
         "+1.250, 0 of 2: **reversed**",
     ]
     assert "without GM" not in text  # no run, no row and no claim
+    taught = ", in ours with the occluders' outlines"
+    assert taught not in text
+    assert taught in report(config, [*runs, run(OURS, 0, 3.0, 4.0)])
     np.testing.assert_array_equal(by_variant(runs)["AADN"]["nme"], [4.0, 4.9, 4.4])
 
 

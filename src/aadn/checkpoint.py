@@ -82,10 +82,7 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [n for n in own if n in tensors and own[n].shape != tensors[n].shape]
     if wrong:
-        if (
-            set(wrong)
-            <= (_lacking(tensors, module, SPREAD) | _lacking(tensors, module, SHAPE)).keys()
-        ):
+        if set(wrong) <= _lacking(tensors, module, SPREAD, SHAPE).keys():
             raise WeightsError(
                 f"{path}: was made by an older aadn and lacks {_named(wrong)}; train on from it "
                 "with --initial, or use the aadn that made it"
@@ -115,11 +112,12 @@ def _named(tensors: Iterable[str]) -> str:
     return ", ".join(sorted({name.split(".")[0] for name in tensors}))
 
 
-def _lacking(weights: dict[str, Tensor], network: torch.nn.Module, part: str) -> dict[str, Tensor]:
-    """A network's own tensors of a part, by its prefix, that weights have nothing of."""
-    if any(name.startswith(part) for name in weights):
-        return {}
-    return {name: t for name, t in network.state_dict().items() if name.startswith(part)}
+def _lacking(
+    weights: dict[str, Tensor], network: torch.nn.Module, *parts: str
+) -> dict[str, Tensor]:
+    """A network's own tensors of those parts, by prefix, that weights have nothing of."""
+    lacking = tuple(part for part in parts if not any(name.startswith(part) for name in weights))
+    return {name: t for name, t in network.state_dict().items() if name.startswith(lacking)}
 
 
 def start_from(network: Network, config: ModelConfig, path: Path) -> str:
@@ -134,7 +132,7 @@ def start_from(network: Network, config: ModelConfig, path: Path) -> str:
     if dataclasses.replace(other, size=config.size) != config:
         raise WeightsError(f"{path}: expected {config}, got {other}")
     weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
-    kept = _lacking(weights, network, SPREAD) | _lacking(weights, network, SHAPE)
+    kept = _lacking(weights, network, SPREAD, SHAPE)
     load_state(network, weights | kept, path)
     left = f", which lacks {_named(kept)}: new weights there" if kept else ""
     return f"starting from {path}{left}"

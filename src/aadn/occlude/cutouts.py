@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aadn.errors import InputError
 from aadn.geometry import FloatArray
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
+from aadn.occlude.worn import mask_fit
 
 _LARGEST = 512
 """Cut-outs are kept at most this large: crops are smaller, and warps read fewer pixels."""
@@ -132,9 +133,8 @@ def wear_mask(
     target = frame.place(_ANCHORS + rng.normal(0, 0.06, _ANCHORS.shape))
     turned = 0.0
     if len(points) == 68 and np.isfinite(points).all():
-        # Only where it fits closely does its edge tell where the jaw is.
-        fit = rng.choice(["close", "loose", "own"], p=[0.4, 0.3, 0.3])
-        if fit == "own":  # of a size of its own
+        fit = mask_fit(rng)
+        if fit == "own":
             target = frame.place(_ANCHORS * rng.uniform([0.95, 0.9], [1.2, 1.2]))
         else:
             for anchor, landmark in _JAW_ANCHORS.items():

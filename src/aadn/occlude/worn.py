@@ -87,6 +87,14 @@ def scarf(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: 
     _folds(overlay, frame, rng, alpha, high, 3.0, float(rng.normal(0, 0.2)))
 
 
+def mask_fit(rng: Rng) -> str:
+    """How a mask sits: "close" to the jaw, "loose", or of a size of its "own".
+
+    Only where it fits closely does its edge tell where the jaw is.
+    """
+    return str(rng.choice(["close", "loose", "own"], p=[0.4, 0.3, 0.3]))
+
+
 def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
     """A face mask from the nose's bridge to below the chin, with folds and straps."""
     contours = scheme_of(len(points)).contours
@@ -98,8 +106,7 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     oval = frame.place(np.stack([-wide * np.cos(turn), 0.5 + tall * np.sin(turn)], axis=1))
     bridge = frame.place(np.array([[0.45, high + 0.08], [0.0, high], [-0.45, high + 0.08]]))
     lower = oval
-    # Only where it fits closely does its edge tell where the jaw is.
-    fit = rng.choice(["close", "loose", "oval"], p=[0.4, 0.3, 0.3])
+    fit = mask_fit(rng)
     if len(jaw) and np.isfinite(jaw).all():
         # Along the jaw: profiles and wide faces keep a mask that fits.
         n = len(jaw)
@@ -112,7 +119,7 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     outline = np.concatenate([lower, bridge])
     soft = softness(frame, rng)
     alpha = overlay.polygon(outline, soft)
-    if fit == "oval":  # of a size of its own, stretched where the jaw is larger
+    if fit == "own":  # stretched where the jaw is larger
         alpha = np.maximum(alpha, overlay.polygon(np.concatenate([oval, bridge]), soft))
     if rng.random() < 0.6:
         ears = frame.place(np.array([[-2.2, 0.1], [2.2, 0.1]]))
