@@ -269,6 +269,8 @@ def test_faces_of_some_folders_count_twice(data: Path, tmp_path: Path) -> None:
     assert {faces.training.images[row].tobytes() for row in again} <= {
         image.tobytes() for image in of_other
     }
+    thrice = load(replace(config, twice=(other, other)))
+    assert thrice.rows.tolist() == [*faces.rows, *again]
     assert train(config, faces).exists()
 
 

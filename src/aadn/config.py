@@ -130,7 +130,8 @@ class TrainConfig:
         label_offset: how far the labels lie to the right of what they mean, in pixels of the
             source pictures; mirrored labels are moved to lie so too. benchmarks/label_offset.py
             measures it.
-        twice: those of the training folders whose faces count twice in an epoch.
+        twice: those of the training folders whose faces count twice in an epoch; one that is named
+            twice counts three times, and so on.
         paint_occluders: put synthetic occluders on training faces.
         trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch

@@ -219,7 +219,7 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "side_hair": (side_hair, 0.06),
     "hand": (hand, 0.10),
     "sunglasses": (sunglasses, 0.05),
-    "mask": (mask, 0.16),
+    "mask": (mask, 0.22),
     "hat": (hat, 0.04),
     "hood": (hood, 0.03),
     "scarf": (scarf, 0.03),
