@@ -23,7 +23,7 @@ import torch
 
 from aadn import checkpoint
 from aadn.config import LossWeights, ModelConfig, TrainConfig
-from aadn.train import LAST, load, train, validate
+from aadn.train import LAST, Data, load, train, validate
 
 SHARE = 0.7
 """What a run's weights count in the mean with those that it started from; chosen on the validation
@@ -145,11 +145,11 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
     return [first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth]
 
 
-def mean(run: TrainConfig) -> Path:
+def mean(run: TrainConfig, data: Data) -> Path:
     """The mean of a run's best weights and those that it started from, validated, in a file.
 
-    The run is done, its settings as `stages` gives them. Raises AadnError as `aadn.train.load`
-    and `checkpoint.load` do.
+    The run is done, its settings as `stages` gives them, its faces as `aadn.train.load` does.
+    Raises AadnError as `checkpoint.load` does.
     """
     assert run.initial is not None
     earlier, _, _ = checkpoint.load(run.initial)
@@ -158,7 +158,7 @@ def mean(run: TrainConfig) -> Path:
         if tensor.is_floating_point():
             weights[name] = earlier[name].float().lerp(tensor, SHARE)
     averaged = {name.removeprefix("ema."): t for name, t in weights.items()}
-    metrics = validate(run, averaged, load(run).validation, torch.device("cpu"), half=False)
+    metrics = validate(run, averaged, data.validation, torch.device("cpu"), half=False)
     checkpoint.save(run.out / MEAN, weights, model, {"metrics": metrics})
     return run.out / MEAN
 
@@ -175,9 +175,10 @@ def main() -> None:
         parser.error("expected one process; with torchrun, run `aadn train` once for each stage")
     runs = stages(arguments.data, arguments.out, arguments.seed)
     for run in runs:
-        print(train(run))
+        data = load(run)
+        print(train(run, data))
         if run in runs[-2:]:
-            print(mean(run))
+            print(mean(run, data))
 
 
 if __name__ == "__main__":
