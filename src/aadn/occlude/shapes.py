@@ -23,6 +23,15 @@ def circle(centre: FloatArray, radii: tuple[float, float], angle: float = 0.0) -
     return np.stack([centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], axis=1)
 
 
+def squared(turn: FloatArray, squareness: float) -> FloatArray:
+    """Points (N, 2) of a superellipse of radius 1 at angles (N,).
+
+    A squareness of 0 is a square on its corner, 1 a circle; more comes near a square.
+    """
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return np.asarray(np.sign(ring) * np.abs(ring) ** (2 / (1 + squareness)))
+
+
 def lump(
     rng: np.random.Generator, centre: FloatArray, radii: tuple[float, float], rough: float
 ) -> FloatArray:

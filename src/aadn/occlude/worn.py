@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.occlude.overlay import Alpha, FaceFrame, Overlay
+from aadn.occlude.shapes import squared
 from aadn.occlude.textures import Colour, Paints, any_colour, clouds, tone
 from aadn.schemes import scheme_of
 
@@ -101,26 +102,29 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     high = rng.uniform(0.2, 0.75)
     jaw = np.asarray(points, np.float64)[list(contours["jaw"][0] if "jaw" in contours else ())]
     middle = frame.place(np.array([[0.0, 1.0]]))[0]
-    turn = np.linspace(0.1, np.pi - 0.1, 15)
-    wide, tall = rng.uniform([1.6, 1.2], [2.1, 1.8])
-    oval = frame.place(np.stack([-wide * np.cos(turn), 0.5 + tall * np.sin(turn)], axis=1))
+    # Pointed, round or square below, with a few corners or many.
+    turn = np.linspace(np.pi - 0.1, 0.1, int(rng.choice([5, 6, 8, 15])))
+    size = rng.uniform([1.6, 1.2], [2.1, 1.8])
+    own = frame.place([0.0, 0.5] + size * squared(turn, rng.uniform(0.4, 3.0)))
     bridge = frame.place(np.array([[0.45, high + 0.08], [0.0, high], [-0.45, high + 0.08]]))
-    lower = oval
+    lower = own
     fit = mask_fit(rng)
     if len(jaw) and np.isfinite(jaw).all():
         # Along the jaw: profiles and wide faces keep a mask that fits.
         n = len(jaw)
         lower = jaw[n // 8 : n - n // 8]
         lower = middle + (lower - middle) * rng.uniform(1.04, 1.14)
+        low = rng.uniform(0.0, 0.2)  # under the chin
         if fit == "loose":
             lower = middle + (lower - middle) * rng.uniform(1.0, 1.2)
-            hang = np.sin(np.linspace(0, np.pi, len(lower)))[:, None]
-            lower = lower + hang * frame.down * rng.uniform(0.0, 0.5)
+            low = rng.uniform(0.0, 0.6)
+        hang = np.sin(np.linspace(0, np.pi, len(lower)))[:, None]
+        lower = lower + hang * frame.down * low
     outline = np.concatenate([lower, bridge])
     soft = softness(frame, rng)
     alpha = overlay.polygon(outline, soft)
     if fit == "own":  # stretched where the jaw is larger
-        alpha = np.maximum(alpha, overlay.polygon(np.concatenate([oval, bridge]), soft))
+        alpha = np.maximum(alpha, overlay.polygon(np.concatenate([own, bridge]), soft))
     if rng.random() < 0.6:
         ears = frame.place(np.array([[-2.2, 0.1], [2.2, 0.1]]))
         straps = [np.stack([ears[0], lower[0]]), np.stack([ears[1], lower[-1]])]
@@ -166,9 +170,7 @@ def _glasses(
     squareness = rng.uniform(1.0, 3.0)
     drop = rng.uniform(-0.05, 0.15)
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    cos, sin = np.cos(turn), np.sin(turn)
-    power = 2 / (1 + squareness)
-    x, y = np.sign(cos) * np.abs(cos) ** power, np.sign(sin) * np.abs(sin) ** power
+    x, y = squared(turn, squareness).T
     taper = 1 - rng.uniform(0, 0.2) * (y > 0) * y
     colour = tone(rng, ((12, 12, 14), (40, 28, 20), (30, 40, 60), (150, 150, 155), (90, 60, 30)))
     frames = [
