@@ -23,8 +23,8 @@ def circle(centre: FloatArray, radii: tuple[float, float], angle: float = 0.0) -
     return np.stack([centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos], axis=1)
 
 
-def squared(turn: FloatArray, squareness: float) -> FloatArray:
-    """Points (N, 2) of a superellipse of radius 1 at angles (N,).
+def superellipse(turn: FloatArray, squareness: float) -> FloatArray:
+    """Points (N, 2) of the curve |x|^p + |y|^p = 1, p = 1 + squareness, at angles (N,) in radians.
 
     A squareness of 0 is a square on its corner, 1 a circle; more comes near a square.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.occlude.overlay import Alpha, FaceFrame, Overlay
-from aadn.occlude.shapes import squared
+from aadn.occlude.shapes import superellipse
 from aadn.occlude.textures import Colour, Paints, any_colour, clouds, tone
 from aadn.schemes import scheme_of
 
@@ -105,7 +105,7 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
     # Pointed, round or square below, with a few corners or many.
     turn = np.linspace(np.pi - 0.1, 0.1, int(rng.choice([5, 6, 8, 15])))
     size = rng.uniform([1.6, 1.2], [2.1, 1.8])
-    own = frame.place([0.0, 0.5] + size * squared(turn, rng.uniform(0.4, 3.0)))
+    own = frame.place([0.0, 0.5] + size * superellipse(turn, rng.uniform(0.4, 3.0)))
     bridge = frame.place(np.array([[0.45, high + 0.08], [0.0, high], [-0.45, high + 0.08]]))
     lower = own
     fit = mask_fit(rng)
@@ -114,12 +114,12 @@ def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: P
         n = len(jaw)
         lower = jaw[n // 8 : n - n // 8]
         lower = middle + (lower - middle) * rng.uniform(1.04, 1.14)
-        low = rng.uniform(0.0, 0.2)  # under the chin
+        low = 0.2  # under the chin
         if fit == "loose":
             lower = middle + (lower - middle) * rng.uniform(1.0, 1.2)
-            low = rng.uniform(0.0, 0.6)
+            low = 0.6
         hang = np.sin(np.linspace(0, np.pi, len(lower)))[:, None]
-        lower = lower + hang * frame.down * low
+        lower = lower + hang * frame.down * rng.uniform(0.0, low)
     outline = np.concatenate([lower, bridge])
     soft = softness(frame, rng)
     alpha = overlay.polygon(outline, soft)
@@ -170,7 +170,7 @@ def _glasses(
     squareness = rng.uniform(1.0, 3.0)
     drop = rng.uniform(-0.05, 0.15)
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    x, y = squared(turn, squareness).T
+    x, y = superellipse(turn, squareness).T
     taper = 1 - rng.uniform(0, 0.2) * (y > 0) * y
     colour = tone(rng, ((12, 12, 14), (40, 28, 20), (30, 40, 60), (150, 150, 155), (90, 60, 30)))
     frames = [
