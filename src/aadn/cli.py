@@ -127,7 +127,8 @@ class Detect:
                 try:
                     result, image = _detect(landmarker, path)
                     results.append(result)
-                    tqdm.write(_summary(result))
+                    # Without tqdm's lock: Ctrl-C while that is taken would end in its RuntimeError.
+                    tqdm.write(_summary(result), nolock=True)
                     self._write(result, image, drawn.get(path), stems.get(path))
                 except AadnError as error:
                     failures.append(error)

@@ -493,7 +493,7 @@ def run(
         samples = with_visibility(samples, visibility_labels, network.card.landmarks)
         count = sum(sample.visible is not None for sample in samples)
         said = f"{count} of {len(samples)} pictures have labels of visibility"
-        tqdm.write(said, file=sys.stderr)
+        print(said, file=sys.stderr)
         unknown = np.full(network.card.landmarks, np.nan)
         samples = [replace(s, visible=unknown) if s.visible is None else s for s in samples]
     # Named before it is measured: a file may be gone after.

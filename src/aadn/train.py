@@ -673,5 +673,5 @@ def _log(path: Path, record: dict[str, Any]) -> None:
 
 
 def say(line: str) -> None:
-    """A line on stderr, past the progress bar."""
-    tqdm.write(line, file=sys.stderr)
+    """A line on stderr, where no progress bar is."""
+    print(line, file=sys.stderr, flush=True)
