@@ -39,14 +39,19 @@ PARTS: dict[str, Iterable[int]] = {
 }
 
 
-def measure(data: Path, labels: Path, weights: Path | None) -> tuple[Measured, float]:
-    """What a network gives on labelled faces, cut out by their true boxes, and its threshold."""
-    network, _ = load_weights(weights)
+def faces(data: Path, labels: Path) -> list[Sample]:
+    """Labelled faces with what naturally hides their landmarks, their boxes the true ones."""
     samples = []
     for name, visible in read_visibility(labels, 68).items():
         points = read_pts((data / name).with_suffix(".pts"))
         samples.append(Sample(data / name, points, box_of_points(points), visible))
-    return evaluate(network, samples).measured, network.card.visibility_threshold
+    return samples
+
+
+def measure(data: Path, labels: Path, weights: Path | None) -> tuple[Measured, float]:
+    """What a network gives on labelled faces, cut out by their true boxes, and its threshold."""
+    network, _ = load_weights(weights)
+    return evaluate(network, faces(data, labels)).measured, network.card.visibility_threshold
 
 
 def by_part(measured: Measured, threshold: float) -> str:
