@@ -674,4 +674,4 @@ def _log(path: Path, record: dict[str, Any]) -> None:
 
 def say(line: str) -> None:
     """A line on stderr, where no progress bar is."""
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr)
