@@ -20,19 +20,19 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from aadn import checkpoint
-from aadn.datasets.folder import read_folders
-from aadn.datasets.visibility import with_visibility
-from aadn.evaluate import evaluate
-from aadn.export import export
+from aadn.data.folders import read_folders
+from aadn.data.samples import Sample
+from aadn.data.visibility_labels import with_visibility
+from aadn.evaluation.measure import evaluate
+from aadn.evaluation.metrics import Reliability
+from aadn.evaluation.plots import plot_reliability
+from aadn.evaluation.tables import table
 from aadn.files import write_whole
-from aadn.metrics import Reliability
-from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.inference.onnx import DEFAULT_WEIGHTS, Network
+from aadn.models import checkpoint
 from aadn.occlude import FaceFrame
-from aadn.occlude.trial import skin
-from aadn.plots import plot_reliability
-from aadn.samples import Sample
-from aadn.tables import table
+from aadn.occlude.evaluation_drawings import skin
+from aadn.training.export import export
 
 LABELS = {"300w/lfpw/testset": [Path(__file__).with_name("natural_test.json")]}
 """What hides landmarks in a folder's pictures, occluders apart."""

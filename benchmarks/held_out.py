@@ -14,9 +14,9 @@ from typing import get_args
 
 from natural import HELD_OUT, faces
 
-from aadn.evaluate import evaluate, load_weights
+from aadn.evaluation.measure import evaluate, load_weights
+from aadn.evaluation.tables import number, table
 from aadn.occlude import Occlude
-from aadn.tables import number, table
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aadn.datasets.folder import read_folders
-from aadn.evaluate import load_weights
+from aadn.data.folders import read_folders
+from aadn.evaluation.measure import load_weights
 from aadn.geometry import box_of_points, crop_matrix, scale_of, transform, warp
-from aadn.network import CHUNK
+from aadn.inference.onnx import CHUNK
 from aadn.schemes import scheme_of
 
 

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from aadn.datasets.pts import read_pts
-from aadn.datasets.visibility import read_visibility
-from aadn.evaluate import Measured, evaluate, load_weights
+from aadn.data.pts import read_pts
+from aadn.data.samples import Sample
+from aadn.data.visibility_labels import read_visibility
+from aadn.evaluation.measure import Measured, evaluate, load_weights
+from aadn.evaluation.metrics import recall_at_precision, roc_auc
+from aadn.evaluation.tables import number, table
 from aadn.geometry import box_of_points
-from aadn.metrics import recall_at_precision, roc_auc
-from aadn.samples import Sample
-from aadn.tables import number, table
 
 HELD_OUT, TEST = (Path(__file__).with_name(f"natural{part}.json") for part in ("", "_test"))
 PARTS: dict[str, Iterable[int]] = {

@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 
-from aadn import checkpoint
-from aadn.config import LossWeights, ModelConfig, TrainConfig
-from aadn.train import LAST, Data, load, train, validate
+from aadn.models import checkpoint
+from aadn.training.config import LossWeights, ModelConfig, TrainConfig
+from aadn.training.loop import LAST, Data, load, train, validate
 
 SHARE = 0.7
 """What a run's weights count in the mean with those that it started from; chosen on the validation
@@ -155,7 +155,7 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
 def mean(run: TrainConfig, data: Data) -> Path:
     """The mean of a run's best weights and those that it started from, validated, in a file.
 
-    The run is done, its settings as `stages` gives them, its faces as `aadn.train.load` does.
+    The run is done, its settings as `stages` gives them, its faces as `load` does.
     Raises AadnError as `checkpoint.load` does.
     """
     assert run.initial is not None

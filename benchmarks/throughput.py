@@ -16,12 +16,12 @@ from typing import get_args
 import numpy as np
 import torch
 
-from aadn import augment
-from aadn.augment import Draw
-from aadn.config import LossWeights, ModelConfig, ModelName
-from aadn.crops import MARGIN, CropSet
-from aadn.losses import total_loss
 from aadn.models.build import build
+from aadn.training import augment
+from aadn.training.augment import Draw
+from aadn.training.config import LossWeights, ModelConfig, ModelName
+from aadn.training.crops import MARGIN, CropSet
+from aadn.training.losses import total_loss
 
 BATCH = 32
 

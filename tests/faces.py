@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.datasets.pts import format_pts
+from aadn.data.pts import format_pts
 from aadn.schemes import IBUG68
 
 

@@ -11,9 +11,9 @@ from faces import write_faces
 
 pytest.importorskip("torch")
 
-from aadn.ablate import CLAIMS, OURS, VARIANTS, Run, ablate, by_variant, finished_runs, report
-from aadn.config import AblateConfig
 from aadn.errors import InputError, OutputError
+from aadn.paper.ablate import CLAIMS, OURS, VARIANTS, Run, ablate, by_variant, finished_runs, report
+from aadn.training.config import AblateConfig
 
 
 @pytest.fixture(scope="module")

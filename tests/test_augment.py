@@ -11,12 +11,12 @@ from faces import drawn_face, write_faces
 
 torch = pytest.importorskip("torch")
 
-from aadn import augment  # noqa: E402
-from aadn.augment import MAP_CELLS, MEAN, STD, STILL, Draw, Ranges  # noqa: E402
-from aadn.crops import CropSet, cut_crops  # noqa: E402
-from aadn.datasets.folder import read_folders  # noqa: E402
-from aadn.datasets.pts import read_pts, write_pts  # noqa: E402
+from aadn.data.folders import read_folders  # noqa: E402
+from aadn.data.pts import read_pts, write_pts  # noqa: E402
 from aadn.schemes import IBUG68  # noqa: E402
+from aadn.training import augment  # noqa: E402
+from aadn.training.augment import MAP_CELLS, MEAN, STD, STILL, Draw, Ranges  # noqa: E402
+from aadn.training.crops import CropSet, cut_crops  # noqa: E402
 
 
 @pytest.fixture

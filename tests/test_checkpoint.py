@@ -12,12 +12,12 @@ torch = pytest.importorskip("torch")
 
 import safetensors.torch  # noqa: E402
 
-from aadn import checkpoint  # noqa: E402
-from aadn.checkpoint import Deployed, _area_weights  # noqa: E402
-from aadn.config import ModelConfig  # noqa: E402
 from aadn.errors import OutputError, WeightsError  # noqa: E402
+from aadn.models import checkpoint  # noqa: E402
 from aadn.models.build import build  # noqa: E402
-from aadn.models.heatmap import HeatmapAadn  # noqa: E402
+from aadn.models.checkpoint import Deployed, _area_weights  # noqa: E402
+from aadn.models.default.heatmap import HeatmapAadn  # noqa: E402
+from aadn.training.config import ModelConfig  # noqa: E402
 
 
 def saved(path: Path, config: ModelConfig | None = None) -> Path:
@@ -46,8 +46,8 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_the_threshold_that_training_chose_goes_into_the_card(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    from aadn.export import export
-    from aadn.network import Network
+    from aadn.inference.onnx import Network
+    from aadn.training.export import export
 
     tensors, config, _ = checkpoint.load(saved(tmp_path / "a.safetensors"))
     assert checkpoint.load_network(tmp_path / "a.safetensors").card.visibility_threshold == 0.5
@@ -196,7 +196,7 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
     deployed = Deployed(network)
     crops = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     points, visibility, occlusion, uncertainty = deployed(crops)
-    from aadn.augment import normalise
+    from aadn.training.augment import normalise
 
     prediction = network(normalise(crops.permute(0, 3, 1, 2).float() / 255))
     assert torch.allclose(points, prediction.points * 64 - 0.5, atol=1e-4)
@@ -217,7 +217,7 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
 
 def test_broken_weights_are_not_exported(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    from aadn.export import export
+    from aadn.training.export import export
 
     config = ModelConfig(name="resnet18", size=32)
     tensors = {f"ema.{k}": t for k, t in build(config).state_dict().items()}
@@ -232,8 +232,8 @@ def test_broken_weights_are_not_exported(tmp_path: Path) -> None:
 def test_export_runs_without_torch_and_agrees(tmp_path: Path, name: str) -> None:
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")
-    from aadn.export import PARITY, export
-    from aadn.network import Network
+    from aadn.inference.onnx import Network
+    from aadn.training.export import PARITY, export
 
     weights = saved(tmp_path / "a.safetensors", ModelConfig(name=name, size=64))  # type: ignore[arg-type]
     parity = export(weights, tmp_path / "a.onnx")

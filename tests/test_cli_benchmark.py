@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from faces import write_faces
 
-from aadn.cli import main
-from aadn.config import Benchmark
-from aadn.datasets import RELEASES
-from aadn.datasets.pts import write_pts
+from aadn.cli.main import main
+from aadn.data.pts import write_pts
+from aadn.data.releases import RELEASES
+from aadn.training.config import Benchmark
 
 SMALL = {
     "train": {"all": 9, "afw": 3, "helen": 3, "lfpw": 3},

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from stub_network import write_stub
 from tqdm import tqdm
 
-import aadn.cli
-from aadn.cli import main
-from aadn.datasets.pts import read_pts
+import aadn.cli.main
+from aadn.cli.main import main
+from aadn.data.pts import read_pts
 from aadn.errors import OutputError
 from aadn.images import load_image
 
@@ -40,7 +40,7 @@ def detector(monkeypatch: pytest.MonkeyPatch) -> None:
         boxes = np.array([[10.0 * i, 5, 10 * i + 60, 70] for i in range(count)]).reshape(-1, 4)
         return boxes, np.linspace(0.9, 0.8, count)
 
-    monkeypatch.setattr(aadn.cli, "default_detector", lambda _: find)
+    monkeypatch.setattr(aadn.cli.main, "default_detector", lambda _: find)
 
 
 def picture(path: Path, faces: int = 1) -> Path:
@@ -282,7 +282,7 @@ def test_ctrl_c_keeps_what_is_done(
             raise KeyboardInterrupt
         return load_image(path)
 
-    monkeypatch.setattr(aadn.cli, "load_image", read)
+    monkeypatch.setattr(aadn.cli.main, "load_image", read)
     code, _, err = run(
         capsys, "detect", *paths, "--weights", weights, "--json", tmp_path / "a.json"
     )
@@ -315,7 +315,7 @@ def test_a_fault_of_ours_keeps_what_is_done(
     def read(path: Path) -> NDArray[np.uint8]:
         return load_image(path) if path == paths[0] else 1 // 0  # type: ignore[return-value]
 
-    monkeypatch.setattr(aadn.cli, "load_image", read)
+    monkeypatch.setattr(aadn.cli.main, "load_image", read)
     with pytest.raises(ZeroDivisionError):
         main(["detect", *map(str, paths), "--weights", weights, "--json", f"{tmp_path}/a.json"])
     assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 1
@@ -327,7 +327,7 @@ def test_too_little_memory_for_one_picture(
     def read(path: Path) -> NDArray[np.uint8]:
         raise MemoryError
 
-    monkeypatch.setattr(aadn.cli, "load_image", read)
+    monkeypatch.setattr(aadn.cli.main, "load_image", read)
     code, _, err = run(capsys, "detect", picture(tmp_path / "a.png"), "--weights", weights)
     assert code == 4
     assert "not enough memory" in err
@@ -343,7 +343,7 @@ def test_an_output_that_fails_at_the_end(
             raise OutputError("disk full")
         written.append(path)
 
-    monkeypatch.setattr(aadn.cli, "write_whole", write)
+    monkeypatch.setattr(aadn.cli.main, "write_whole", write)
     path, table = picture(tmp_path / "a.png"), tmp_path / "a.csv"
     code, _, err = run(
         capsys, "detect", path, "--weights", weights, "--json", tmp_path / "a.json", "--csv", table

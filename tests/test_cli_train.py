@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from faces import write_faces
 
-from aadn.cli import main
+from aadn.cli.main import main
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxscript")

@@ -11,7 +11,18 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from aadn.cost import (  # noqa: E402
+from aadn.errors import InputError  # noqa: E402
+from aadn.models.default.heatmap import HeatmapAadn  # noqa: E402
+from aadn.models.paper.aadn import Aadn  # noqa: E402
+from aadn.models.paper.distillation import (  # noqa: E402
+    AttentionedDistillationModule,
+    DistillationModule,
+)
+from aadn.models.paper.geometry_aware import GeometryAwareModule  # noqa: E402
+from aadn.models.paper.odn import Odn  # noqa: E402
+from aadn.models.paper.resnet import Float32Linear, Trunk  # noqa: E402
+from aadn.models.paper.resnet18 import Resnet18  # noqa: E402
+from aadn.paper.cost import (  # noqa: E402
     REDUCTIONS,
     Cost,
     cost_table,
@@ -22,17 +33,6 @@ from aadn.cost import (  # noqa: E402
     multiply_adds,
     run,
 )
-from aadn.errors import InputError  # noqa: E402
-from aadn.models.aadn import Aadn  # noqa: E402
-from aadn.models.distillation import (  # noqa: E402
-    AttentionedDistillationModule,
-    DistillationModule,
-)
-from aadn.models.geometry_aware import GeometryAwareModule  # noqa: E402
-from aadn.models.heatmap import HeatmapAadn  # noqa: E402
-from aadn.models.odn import Odn  # noqa: E402
-from aadn.models.resnet import Float32Linear, Trunk  # noqa: E402
-from aadn.models.resnet18 import Resnet18  # noqa: E402
 
 TRUNK = (
     112**2 * 64 * 3 * 49  # conv1

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 import pytest
 
-from aadn.datasets import vw300
-from aadn.datasets.pts import read_pts, write_pts
-from aadn.datasets.release import read_release
-from aadn.datasets.vw300 import RELEASE, read_300vw, read_frame
+from aadn.data.pts import read_pts, write_pts
+from aadn.data.release import read_release
+from aadn.data.releases import vw300
+from aadn.data.releases.vw300 import RELEASE, read_300vw, read_frame
+from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, ImageError
-from aadn.samples import Sample
 
 FACE = np.stack([np.arange(68.0), 2 * np.arange(68.0) + 0.5], axis=1)
 

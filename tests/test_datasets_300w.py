@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from aadn.datasets import w300, w300_private
-from aadn.datasets.pts import write_pts
-from aadn.datasets.release import describe, inspect, read_release, tally
+from aadn.data.pts import write_pts
+from aadn.data.release import describe, inspect, read_release, tally
+from aadn.data.releases import w300, w300_private
 from aadn.errors import AnnotationError
 
 FACE = np.random.default_rng(0).uniform(5, 90, (68, 2)).round(3)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.datasets import aflw, merl_rav
-from aadn.datasets.aflw import read_aflw
-from aadn.datasets.merl_rav import read_merl_rav, read_signed
-from aadn.datasets.release import read_release
+from aadn.data.release import read_release
+from aadn.data.releases import aflw, merl_rav
+from aadn.data.releases.aflw import read_aflw
+from aadn.data.releases.merl_rav import read_merl_rav, read_signed
 from aadn.errors import AnnotationError
 
 

@@ -14,9 +14,9 @@ import pytest
 import scipy.io
 from numpy.typing import NDArray
 
-from aadn.datasets import cofw, cofw68
-from aadn.datasets.mat import load_mat
-from aadn.datasets.release import read_release, tally
+from aadn.data.mat import load_mat
+from aadn.data.release import read_release, tally
+from aadn.data.releases import cofw, cofw68
 from aadn.errors import AnnotationError, ImageError, MissingDependencyError
 
 MATLAB_HEAD = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"

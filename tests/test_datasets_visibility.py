@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aadn.datasets.visibility import read_visibility, with_visibility
+from aadn.data.samples import Sample
+from aadn.data.visibility_labels import read_visibility, with_visibility
 from aadn.errors import AnnotationError
-from aadn.samples import Sample
 
 SEEN: dict[str, list[list[int]]] = {"hidden": [[]], "unsure": [[]]}
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aadn.datasets.release import read_release
-from aadn.datasets.wflw import RELEASE, read_wflw
+from aadn.data.release import read_release
+from aadn.data.releases.wflw import RELEASE, read_wflw
 from aadn.errors import AnnotationError
 
 # Landmark i at (i, 2i + 0.5), so its box is (0, 0.5) to (97, 194.5).

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from aadn import Landmarker, load_image
-from aadn.datasets.folder import read_folders
-from aadn.datasets.visibility import with_visibility
-from aadn.evaluate import evaluate
+from aadn.data.folders import read_folders
+from aadn.data.samples import Sample
+from aadn.data.visibility_labels import with_visibility
+from aadn.evaluation.measure import evaluate
 from aadn.geometry import box_of_points, crop_matrix, warp
-from aadn.network import DEFAULT_WEIGHTS, Network
+from aadn.inference.onnx import DEFAULT_WEIGHTS, Network
 from aadn.occlude import occlude_picture
-from aadn.samples import Sample
 from aadn.schemes import IBUG68
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -138,7 +138,7 @@ def test_a_loose_or_shifted_box_moves_little(landmarker: Landmarker) -> None:
 
 def test_the_checkpoint_is_the_embedded_model() -> None:
     pytest.importorskip("torch")
-    from aadn.checkpoint import load_network
+    from aadn.models.checkpoint import load_network
 
     network, image = Network.load(), load_image(ASTRONAUT)
     matrix = crop_matrix(BOX[0], network.card.size, network.card.crop_factor)

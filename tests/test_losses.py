@@ -7,8 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from aadn.config import LossWeights  # noqa: E402
-from aadn.losses import (  # noqa: E402
+from aadn.models.default.heatmap import soft_argmax  # noqa: E402
+from aadn.models.prediction import Prediction  # noqa: E402
+from aadn.training.config import LossWeights  # noqa: E402
+from aadn.training.losses import (  # noqa: E402
     SIGMA,
     heatmap_loss,
     seen_loss,
@@ -16,8 +18,6 @@ from aadn.losses import (  # noqa: E402
     total_loss,
     uncertainty_loss,
 )
-from aadn.models.heatmap import soft_argmax  # noqa: E402
-from aadn.models.prediction import Prediction  # noqa: E402
 
 NAN = math.nan
 ZERO = dict.fromkeys(dataclasses.asdict(LossWeights()), 0.0)

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from aadn.errors import InputError
-from aadn.metrics import (
+from aadn.evaluation.metrics import (
     Normaliser,
     auc,
     average_precision,

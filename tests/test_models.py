@@ -14,33 +14,33 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from aadn.config import Order  # noqa: E402
-from aadn.cost import count  # noqa: E402
 from aadn.errors import InputError, WeightsError  # noqa: E402
-from aadn.models import pretrained  # noqa: E402
-from aadn.models.aadn import Aadn  # noqa: E402
-from aadn.models.channel_attention import ChannelAttention  # noqa: E402
-from aadn.models.distillation import (  # noqa: E402
+from aadn.models.default.heatmap import LEAST_UNCERTAINTY, HeatmapAadn  # noqa: E402
+from aadn.models.default.shape_completion import (  # noqa: E402
+    ShapeCompletion,
+    fit_similarity,
+    rotated,
+)
+from aadn.models.paper import pretrained  # noqa: E402
+from aadn.models.paper.aadn import Aadn  # noqa: E402
+from aadn.models.paper.channel_attention import ChannelAttention  # noqa: E402
+from aadn.models.paper.distillation import (  # noqa: E402
     AttentionedDistillationModule,
     DistillationModule,
 )
-from aadn.models.geometry_aware import (  # noqa: E402
+from aadn.models.paper.geometry_aware import (  # noqa: E402
     EPSILON,
     GeometryAwareModule,
     normalise,
     signed_sqrt,
 )
-from aadn.models.heatmap import LEAST_UNCERTAINTY, HeatmapAadn  # noqa: E402
-from aadn.models.low_rank import LowRankModule, nuclear_norm  # noqa: E402
-from aadn.models.odn import Odn  # noqa: E402
-from aadn.models.resnet import Trunk  # noqa: E402
-from aadn.models.resnet18 import Resnet18  # noqa: E402
-from aadn.models.shape_completion import (  # noqa: E402
-    ShapeCompletion,
-    fit_similarity,
-    rotated,
-)
-from aadn.models.spatial_attention import SpatialAttention  # noqa: E402
+from aadn.models.paper.low_rank import LowRankModule, nuclear_norm  # noqa: E402
+from aadn.models.paper.odn import Odn  # noqa: E402
+from aadn.models.paper.resnet import Trunk  # noqa: E402
+from aadn.models.paper.resnet18 import Resnet18  # noqa: E402
+from aadn.models.paper.spatial_attention import SpatialAttention  # noqa: E402
+from aadn.paper.cost import count  # noqa: E402
+from aadn.training.config import Order  # noqa: E402
 
 NETWORKS = [Resnet18, Odn, Aadn]
 ORDERS = get_args(Order)

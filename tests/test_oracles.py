@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.metrics import Normaliser, auc, failure_rate, nme, normalisers, point_errors
+from aadn.evaluation.metrics import Normaliser, auc, failure_rate, nme, normalisers, point_errors
 from aadn.schemes import IBUG68
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "oracles"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aadn.errors import InputError, MissingDependencyError
-from aadn.plots import plot_bars, plot_ced, plot_maps, plot_reliability
+from aadn.evaluation.plots import plot_bars, plot_ced, plot_maps, plot_reliability
 
 pytest.importorskip("matplotlib")
 

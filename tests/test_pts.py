@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from aadn.datasets.folder import check_points, read_folders
-from aadn.datasets.pts import format_pts, read_pts, write_pts
+from aadn.data.folders import check_points, read_folders
+from aadn.data.pts import format_pts, read_pts, write_pts
+from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, InputError, OutputError
-from aadn.samples import Sample
 
 HEAD = "version: 1\nn_points: 2\n{\n"
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from aadn.published import COFW_HIDDEN_RECALL, IO, IP, NOT_STATED, ROWS, SIZES, Row, published
+from aadn.evaluation.published import (
+    COFW_HIDDEN_RECALL,
+    IO,
+    IP,
+    NOT_STATED,
+    ROWS,
+    SIZES,
+    Row,
+    published,
+)
 
 MISTYPED = {"LAB"}
 """Rows of 300W whose three figures do not fit together at their source."""

@@ -15,13 +15,13 @@ import pytest
 from faces import drawn_face
 from numpy.typing import NDArray
 
-from aadn import report as module
+from aadn.data.samples import Sample
 from aadn.errors import ImageError, MissingDependencyError, OutputError
-from aadn.evaluate import Measured, Report
+from aadn.evaluation import report as module
+from aadn.evaluation.measure import Measured, Report
+from aadn.evaluation.published import published
+from aadn.evaluation.report import SIZE, TRUTH, face_picture, write_report
 from aadn.geometry import box_of_points
-from aadn.published import published
-from aadn.report import SIZE, TRUTH, face_picture, write_report
-from aadn.samples import Sample
 
 pytest.importorskip("matplotlib")
 
@@ -341,7 +341,9 @@ def test_without_matplotlib_nothing_is_written(
 
 
 def test_importing_it_is_light() -> None:
-    code = "import sys, aadn.report; print([m for m in ('torch', 'matplotlib', 'h5py', 'scipy') " \
-        "if m in sys.modules])"  # fmt: skip
+    code = (
+        "import sys, aadn.evaluation.report\n"
+        "print([m for m in ('torch', 'matplotlib', 'h5py', 'scipy') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

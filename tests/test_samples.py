@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from aadn.data.samples import Sample, content_of, hold_out, picture_of
 from aadn.errors import InputError
-from aadn.samples import Sample, content_of, hold_out, picture_of
 
 
 def sample(path: Path) -> Sample:

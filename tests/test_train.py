@@ -17,14 +17,14 @@ from faces import write_faces
 
 torch = pytest.importorskip("torch")
 
-from aadn import checkpoint  # noqa: E402
-from aadn.config import ModelConfig, TrainConfig  # noqa: E402
-from aadn.crops import cut_crops  # noqa: E402
-from aadn.datasets.folder import read_folders  # noqa: E402
+from aadn.data.folders import read_folders  # noqa: E402
 from aadn.errors import InputError, OutputError, WeightsError  # noqa: E402
+from aadn.models import checkpoint  # noqa: E402
 from aadn.models.build import build  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
-from aadn.train import load, relabelled, train, validate  # noqa: E402
+from aadn.training.config import ModelConfig, TrainConfig  # noqa: E402
+from aadn.training.crops import cut_crops  # noqa: E402
+from aadn.training.loop import load, relabelled, train, validate  # noqa: E402
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -83,7 +83,7 @@ def test_the_threshold_counts_faces_as_they_are(
                 seen[:, :20], given[:, :10], given[:, 10:20] = 0, 0.2, 0.65
             yield Prediction(points, torch.logit(given)), {"points": points, "visible": seen}
 
-    monkeypatch.setattr("aadn.train._predictions", predictions)
+    monkeypatch.setattr("aadn.training.loop._predictions", predictions)
     config = small(data, tmp_path)
     crops = cut_crops(read_folders([data], 68)[:4], 32)
     weights = build(config.model).state_dict()
@@ -126,7 +126,8 @@ def _start(data: Path, out: Path) -> "subprocess.Popen[bytes]":
     script = (
         "import sys, time, torch; sys.path.insert(0, sys.argv[3])\n"
         "torch.set_num_threads(int(sys.argv[4]))\n"
-        "from pathlib import Path; from test_train import small; from aadn import train as t\n"
+        "from pathlib import Path; from test_train import small\n"
+        "from aadn.training import loop as t\n"
         "say = t.say; t.say = lambda line: (say(line), time.sleep(1.5))\n"
         "t.train(small(Path(sys.argv[1]), Path(sys.argv[2]), epochs=3))\n"
     )
@@ -149,7 +150,7 @@ sys.path.insert(0, sys.argv[3])
 torch.set_num_threads(1)
 from pathlib import Path
 from test_train import small
-from aadn import train as t
+from aadn.training import loop as t
 networks, move = [], t._move_average
 t._move_average = lambda average, network, *rest: (networks.append(network),
                                                    move(average, network, *rest))
@@ -288,8 +289,8 @@ def test_relabelling_takes_what_the_initial_network_sees(
     seen = network(np.stack([cv2.warpAffine(p, to_crop, (32, 32)) for p in crops.images]))[1]
     # Limits that it has landmarks on all sides of, little as it was trained.
     low, high = np.quantile(seen, [0.33, 0.67])
-    monkeypatch.setattr("aadn.train.HIDDEN", low)
-    monkeypatch.setattr("aadn.train.SEEN", high)
+    monkeypatch.setattr("aadn.training.loop.HIDDEN", low)
+    monkeypatch.setattr("aadn.training.loop.SEEN", high)
     labelled = np.zeros(len(unlike.images), bool)
     labelled[1] = True
     unlike.visible[1] = np.resize([0, 1, np.nan], 68)
@@ -335,6 +336,6 @@ def test_labels_of_visibility(data: Path, tmp_path: Path, monkeypatch: pytest.Mo
         given.append(arguments[2])
         return relabelled(*arguments)
 
-    monkeypatch.setattr("aadn.train.relabelled", asked)
+    monkeypatch.setattr("aadn.training.loop.relabelled", asked)
     assert train(config, faces).exists()
     np.testing.assert_array_equal(given[0], faces.labelled)

@@ -6,11 +6,11 @@
 Importing it needs numpy and OpenCV only; ONNX Runtime is loaded with the first model.
 """
 
-from aadn.draw import draw
 from aadn.errors import AadnError
 from aadn.faces import Face, Faces
 from aadn.images import load_image
-from aadn.landmarker import Landmarker
+from aadn.inference.landmarker import Landmarker
+from aadn.media.draw import draw
 
 __version__ = "0.1.0"
 

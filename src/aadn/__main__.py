@@ -2,7 +2,7 @@
 
 import sys
 
-from aadn.cli import main
+from aadn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

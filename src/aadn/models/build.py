@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from aadn.config import ModelConfig
-from aadn.models.aadn import Aadn
-from aadn.models.heatmap import HeatmapAadn
-from aadn.models.odn import Odn
-from aadn.models.resnet18 import Resnet18
+from aadn.models.default.heatmap import HeatmapAadn
+from aadn.models.paper.aadn import Aadn
+from aadn.models.paper.odn import Odn
+from aadn.models.paper.resnet18 import Resnet18
+from aadn.training.config import ModelConfig
 
 Network = Resnet18 | Odn | Aadn | HeatmapAadn
 

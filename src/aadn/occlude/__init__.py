@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aadn.errors import InputError
 from aadn.geometry import box_of_points
-from aadn.occlude import trial
+from aadn.occlude import evaluation_drawings as trial
 from aadn.occlude.cutouts import Cutouts, drop_thing, wear_mask, wear_sunglasses
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
 from aadn.occlude.painters import PAINTERS

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from aadn.errors import InputError
 from aadn.geometry import FloatArray
+from aadn.occlude.accessories import mask_fit
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
-from aadn.occlude.worn import mask_fit
 
 _LARGEST = 512
 """Cut-outs are kept at most this large: crops are smaller, and warps read fewer pixels."""

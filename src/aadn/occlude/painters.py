@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.geometry import BORDER_VALUE, FloatArray
+from aadn.occlude.accessories import hat, hood, mask, scarf, softness, spectacles, sunglasses
 from aadn.occlude.hair import beard, fringe, hang_long_hair, long_hair, side_hair, wisps
-from aadn.occlude.held import grip, hand, held_thing, thin_things
+from aadn.occlude.hands import grip, hand, held_thing, thin_things
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
 from aadn.occlude.shapes import bezier, circle, head, lump
 from aadn.occlude.textures import Paints, any_colour, clouds
-from aadn.occlude.worn import hat, hood, mask, scarf, softness, spectacles, sunglasses
 
 Rng = np.random.Generator
 Points = NDArray[np.floating]

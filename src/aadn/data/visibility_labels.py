@@ -1,0 +1,125 @@
+"""Labels of which landmarks are hidden in the pictures of folders, which `.pts` files cannot say.
+
+In JSON: for each picture, named by the end of its path, what each annotator calls hidden and what
+unsure, as landmarks' indices from 0; all others are seen.
+
+    {"afw/1.jpg": {"hidden": [[0, 1]], "unsure": [[2]]}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.data.samples import Sample
+from aadn.errors import AnnotationError
+
+Labels = Mapping[str, NDArray[np.float64]]
+"""By the end of a picture's path, (L,) 1 seen, 0 hidden, NaN unsure."""
+
+_EXPECTED = '{"hidden": [[…]], "unsure": [[…]]}, each with a list of indices for each annotator'
+
+
+def read_visibility(file: str | Path, landmarks: int) -> Labels:
+    """The labels of a file, of L = `landmarks` points a face.
+
+    What all annotators of a face call hidden is hidden, what all call seen is seen; the rest is
+    unsure. AnnotationError for a file that is missing, broken or empty.
+    """
+    try:
+        faces = json.loads(Path(file).read_text("utf-8"), object_pairs_hook=_object)
+    except (OSError, RecursionError, ValueError) as error:
+        raise AnnotationError(
+            f"{file}: cannot be read as labels of visibility ({error}); expected JSON, for each "
+            f"picture {_EXPECTED}"
+        ) from None
+    if not isinstance(faces, dict) or not faces:
+        raise AnnotationError(
+            f"{file}: expected a JSON object with a key for each picture, the end of its path; "
+            f"got {type(faces).__name__ if faces else 'nothing'}"
+        )
+    labels: dict[str, NDArray[np.float64]] = {}
+    for name, face in faces.items():
+        if str(PurePosixPath(name)) != name or PurePosixPath(name).is_absolute():
+            raise AnnotationError(
+                f"{file}: expected the end of a picture's path, such as folder/1.jpg; got {name!r}"
+            )
+        labels[name] = _agreed(face, landmarks, f"{file}: {name}")
+    return labels
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key that is there twice, which json would pass over."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} is there twice")
+    return result
+
+
+def _agreed(face: Any, landmarks: int, where: str) -> NDArray[np.float64]:
+    """What the annotators of a face agree on, (L,) as in `Labels`."""
+    try:
+        pairs = list(zip(face["hidden"], face["unsure"], strict=True))
+        said = np.ones((len(pairs), landmarks))
+        for row, (hidden, unsure) in zip(said, pairs, strict=True):
+            for index in [*hidden, *unsure]:
+                if type(index) is not int or not 0 <= index < landmarks:
+                    raise ValueError(f"{index!r} is no index")
+            if both := set(hidden) & set(unsure):
+                raise ValueError(f"{min(both)} is in both lists")
+            row[hidden], row[unsure] = 0.0, np.nan
+        if not pairs:
+            raise ValueError("no annotator")
+    except (KeyError, TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{where}: expected {_EXPECTED}, from 0 to {landmarks - 1}; "
+            f"{type(error).__name__}: {error}"
+        ) from None
+    same = (said == said[0]).all(axis=0)
+    return np.where(same, said[0], np.nan)
+
+
+def key_of(labels: Labels, image: Path) -> str | None:
+    """The key that is the longest end of a picture's path, or None."""
+    parts = image.absolute().parts[1:]
+    ends = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end in labels), None)
+
+
+def with_visibility(
+    samples: Sequence[Sample], files: Sequence[str | Path], landmarks: int
+) -> list[Sample]:
+    """Samples with the visibility that some files say of their pictures, else as they are.
+
+    Raises AnnotationError as `read_visibility` does, for a file whose labels are all of other
+    pictures, and for pictures that share a label.
+    """
+    result = list(samples)
+    for file in files:
+        labels = read_visibility(file, landmarks)
+        found: dict[str, Path] = {}
+        for i, sample in enumerate(result):
+            key = key_of(labels, sample.image)
+            if key is None:
+                continue
+            if key in found:
+                raise AnnotationError(
+                    f"{file}: {key} may be {found[key]} or {sample.image}; name it by more of its "
+                    "path"
+                )
+            found[key] = sample.image
+            result[i] = replace(sample, visible=labels[key])
+        if not found:
+            raise AnnotationError(
+                f"{file}: none of its {len(labels)} labels is of a picture given; expected ends of "
+                f"their paths ({samples[0].image if samples else 'there are none'}), got "
+                f"{next(iter(labels))}, for example"
+            )
+    return result

@@ -1,0 +1,1 @@
+"""Our default network: one idea a file."""

@@ -1,0 +1,180 @@
+"""Our default network: the paper's distillation before heatmaps, and landmarks that exchange.
+
+Not in the paper; every width and layer here is our choice. What it keeps of the paper: the
+attentioned distillation module finds what is hidden (P) and weighs it down, at every resolution;
+geometry recovers it, by the geometry-aware module over the picture, by attention between the
+landmarks and by the shape of faces.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aadn.errors import InputError
+from aadn.models.default.landmark_attention import LandmarkAttention
+from aadn.models.default.shape_completion import ShapeCompletion
+from aadn.models.paper.distillation import AttentionedDistillationModule
+from aadn.models.paper.geometry_aware import GeometryAwareModule
+from aadn.models.paper.resnet import BasicBlock, Float32Linear, conv_bn_relu
+from aadn.models.prediction import Prediction
+from aadn.training.config import Order
+
+SHARPNESS = 8.0
+"""Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""
+
+LEAST_UNCERTAINTY = 1e-4
+"""What the predicted distances are bounded below by, in crop units: about a hundredth of a pixel
+of a crop of 128 pixels, far less than any label is exact to. It keeps the loss finite."""
+
+FIRST_UNCERTAINTY = 0.02
+"""What they start from, in crop units: about the error of a trained network."""
+
+
+class HeatmapAadn(nn.Module):
+    """Heatmaps at a quarter of the input's resolution, refined by what landmarks say of others.
+
+    Args:
+        landmarks: L.
+        reduction: r of the channel attention (eq. 3).
+        order: of ADM's attentions.
+        size: side of the input in pixels, a multiple of 16.
+        width: channels of the first stage; later ones have 2 and 4 times as many.
+        token: channels of a landmark's token.
+        mean_shape: (L, 2) the mean face, where `ShapeCompletion` starts.
+
+    Raises:
+        InputError: `size` is no multiple of 16, or `mean_shape` of another shape.
+    """
+
+    def __init__(
+        self,
+        landmarks: int,
+        *,
+        reduction: int = 8,
+        order: Order = "channel-spatial",
+        size: int = 128,
+        width: int = 64,
+        token: int = 128,
+        mean_shape: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if size < 32 or size % 16:
+            raise InputError(f"expected a size that is a multiple of 16 pixels, got {size}")
+        self.landmarks = landmarks
+        self.size = size
+        w1, w2, w3 = width, 2 * width, 4 * width
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, w1 // 2, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(w1 // 2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(w1 // 2, w1, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(w1),
+            nn.ReLU(inplace=True),
+        )
+        self.stage1 = nn.Sequential(BasicBlock(w1, w1), BasicBlock(w1, w1))
+        self.stage2 = nn.Sequential(BasicBlock(w1, w2, 2), BasicBlock(w2, w2))
+        self.stage3 = nn.Sequential(BasicBlock(w2, w3, 2), BasicBlock(w3, w3), BasicBlock(w3, w3))
+        self.distillation = AttentionedDistillationModule(w3, reduction, order)
+        self.geometry = GeometryAwareModule(w3, 32)
+        self.context = nn.Linear(32 * 32, w2)
+        self.top = conv_bn_relu(w3, w2, 1)
+        self.lateral2 = conv_bn_relu(w2, w2, 1)
+        self.up2 = BasicBlock(w2, w2)
+        self.narrow = conv_bn_relu(w2, w1, 1)
+        self.lateral1 = conv_bn_relu(w1, w1, 1)
+        self.up1 = BasicBlock(w1, w1)
+        self.heatmap = nn.Conv2d(w1, landmarks, 1)
+        # Tokens: what is seen at a landmark, coarse and fine, and where it is.
+        self.fine = nn.Linear(w1, token)
+        self.coarse = nn.Linear(w2, token)
+        self.place = nn.Linear(2, token)
+        self.name = nn.Parameter(torch.randn(landmarks, token) * 0.02)
+        self.attention = nn.Sequential(
+            *(LandmarkAttention(token, heads=4) for _ in range(3)), nn.LayerNorm(token)
+        )
+        self.shift = Float32Linear(token, 2)
+        self.visibility = Float32Linear(token, 1)
+        self.spread = Float32Linear(token, 1)
+        self.shape = ShapeCompletion(landmarks, mean_shape)
+        nn.init.normal_(self.shift.weight, std=1e-3)
+        nn.init.zeros_(self.shift.bias)
+        nn.init.normal_(self.spread.weight, std=1e-3)
+        first = FIRST_UNCERTAINTY - LEAST_UNCERTAINTY
+        nn.init.constant_(self.spread.bias, math.log(math.expm1(first)))  # softplus gives `first`
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.heatmap.weight, std=0.01)
+        # P starts near 0.9 everywhere: most of a face is seen, and nothing is gated away.
+        nn.init.normal_(self.distillation.occlusion.conv.weight, std=0.01)
+        assert self.distillation.occlusion.conv.bias is not None
+        nn.init.constant_(self.distillation.occlusion.conv.bias, 2.0)
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Image (B, 3, S, S), ImageNet mean/std -> Prediction, its heatmaps (B, L, S/4, S/4).
+
+        `points` are refined; `soft_argmax(heatmaps)` are the points before the refinement.
+        """
+        c1 = self.stage1(self.stem(image))  # (B, w1, S/4, S/4)
+        c2 = self.stage2(c1)  # (B, w2, S/8, S/8)
+        f = self.stage3(c2)  # (B, w3, S/16, S/16)
+        clean, seen = self.distillation(f)  # (B, w3, S/16, S/16), (B, S/16, S/16)
+        context = self.context(self.geometry(f).to(f.dtype))  # (B, w2)
+        p2 = self.top(clean) + context[:, :, None, None]
+        seen2, seen1 = _enlarged(seen[:, None], 2), _enlarged(seen[:, None], 4)
+        p2 = self.up2(_enlarged(p2, 2) + self.lateral2(c2) * seen2)  # (B, w2, S/8, S/8)
+        p1 = _enlarged(self.narrow(p2), 2) + self.lateral1(c1) * seen1
+        p1 = self.up1(p1)  # (B, w1, S/4, S/4)
+        heatmaps = SHARPNESS * self.heatmap(p1).float()  # (B, L, S/4, S/4)
+        weights = torch.softmax(heatmaps.flatten(2), dim=2)  # (B, L, S/4·S/4)
+        points = expectation(weights, heatmaps.shape[3])  # (B, L, 2)
+
+        weights = weights.to(p1.dtype)
+        coarse = F.avg_pool2d(weights.view_as(heatmaps), 2).flatten(2) * 4
+        tokens = self.fine(weights @ p1.flatten(2).transpose(1, 2))  # (B, L, token)
+        tokens = tokens + self.coarse(coarse @ p2.flatten(2).transpose(1, 2))
+        tokens = tokens + self.place(points.detach() * 2 - 1) + self.name
+        tokens = self.attention(tokens)
+        points = points + self.shift(tokens)
+        visibility = self.visibility(tokens).squeeze(2)
+        uncertainty = LEAST_UNCERTAINTY + F.softplus(self.spread(tokens).squeeze(2))
+        # No gradient to what is known of the points: it is not to be bent to make them fit.
+        known = torch.sigmoid(visibility.detach()), uncertainty.detach()
+        points = points + self.shape(points, *known)
+        return Prediction(points, visibility, seen, heatmaps, uncertainty)
+
+    def regularisation(self) -> Tensor:
+        """0: there is no M here. A scalar."""
+        return self.name.new_zeros(())
+
+    def folded(self) -> Self:
+        """A copy for inference; there is nothing to fold."""
+        return copy.deepcopy(self).eval().requires_grad_(False)
+
+
+def _enlarged(x: Tensor, factor: int) -> Tensor:
+    """(B, C, h, w) -> (B, C, factor·h, factor·w), bilinear."""
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def expectation(weights: Tensor, width: int) -> Tensor:
+    """Mean place under weights (B, L, H·W) that sum to 1, in crop units (B, L, 2)."""
+    height = weights.shape[2] // width
+    x = (torch.arange(width, device=weights.device, dtype=weights.dtype) + 0.5) / width
+    y = (torch.arange(height, device=weights.device, dtype=weights.dtype) + 0.5) / height
+    grid = weights.view(*weights.shape[:2], height, width)
+    return torch.stack([(grid.sum(2) * x).sum(2), (grid.sum(3) * y).sum(2)], dim=2)
+
+
+def soft_argmax(heatmaps: Tensor) -> Tensor:
+    """Expected place of each landmark under its heatmap's softmax.
+
+    Heatmap logits (B, L, H, W) -> (B, L, 2) in crop units.
+    """
+    return expectation(torch.softmax(heatmaps.flatten(2), dim=2), heatmaps.shape[3])

@@ -1,0 +1,121 @@
+"""Where a face's landmarks lie, given where the seen ones do: geometry recovers the hidden ones.
+
+Ours, not the paper's, whose low-rank module has this task there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from aadn.models.paper.resnet import Float32Linear, check_mean_shape
+
+LEAST_WEIGHT = 0.02
+"""What a hidden landmark counts in the fit of the mean face; more than 0, for all may be hidden."""
+
+LEAST_SCALE = 0.03
+"""Points are taken to span at least this much, in crop units, so that nothing is divided by 0."""
+
+DEVIATION = 0.1
+"""About how far landmarks lie from the mean face's, which has a root-mean-square radius of 1."""
+
+
+class ShapeCompletion(nn.Module):
+    """Moves every landmark to where the others say, those above all that are seen.
+
+    The mean face is laid over the points by the similarity with the least squared distances,
+    weighted by visibility. What deviates from it, in its frame, goes through a linear layer and a
+    perceptron beside it, apart for what is seen and what is hidden; they give the shifts. They
+    start at 0: an untrained completion leaves the points as they are.
+
+    Args:
+        landmarks: L.
+        mean_shape: (L, 2) the mean face, in any unit, NaN where it is not known; None for a
+            circle, until weights are loaded.
+        width: of the perceptron's hidden layers.
+        dropout: share of its hidden values that training leaves out.
+
+    Raises:
+        InputError: `mean_shape` has another shape.
+    """
+
+    mean: Tensor
+
+    def __init__(
+        self,
+        landmarks: int,
+        mean_shape: Tensor | None = None,
+        *,
+        width: int = 384,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if mean_shape is None:
+            angle = torch.arange(landmarks) * (2 * math.pi / landmarks)
+            mean_shape = torch.stack([angle.cos(), angle.sin()], dim=1)
+        check_mean_shape(mean_shape, landmarks)
+        centred = (mean_shape - mean_shape.nanmean(0)).nan_to_num(0.0)
+        self.register_buffer("mean", centred / centred.square().sum(1).mean().sqrt())
+        inputs = 6 * landmarks
+        self.linear = Float32Linear(inputs, 2 * landmarks)
+        self.perceptron = nn.Sequential(
+            Float32Linear(inputs, width), nn.GELU(), nn.Dropout(dropout),
+            Float32Linear(width, width), nn.GELU(), nn.Dropout(dropout),
+        )  # fmt: skip
+        self.shift = Float32Linear(width, 2 * landmarks)
+        for layer in (self.linear, self.shift):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, points: Tensor, visibility: Tensor, uncertainty: Tensor) -> Tensor:
+        """Shifts of the points, (B, L, 2) in crop units.
+
+        Args:
+            points: (B, L, 2) in crop units, float32.
+            visibility: (B, L) in [0, 1].
+            uncertainty: (B, L) how far from the truth they are expected once they are moved, in
+                crop units.
+        """
+        centre, turn = fit_similarity(self.mean, points, visibility + LEAST_WEIGHT)
+        scale = torch.linalg.vector_norm(turn, dim=1).clamp(min=LEAST_SCALE)  # B
+        # Turned back by the transpose: for a similarity, the inverse but for the scale's square.
+        away = rotated(points - centre[:, None], torch.stack([turn[:, 0], -turn[:, 1]], dim=1))
+        away = (away / scale.square()[:, None, None] - self.mean) / DEVIATION
+        seen = visibility[..., None]
+        unsure = uncertainty / scale[:, None] / DEVIATION
+        inputs = torch.cat(
+            [(away * seen).flatten(1), (away * (1 - seen)).flatten(1), visibility - 0.5, unsure], 1
+        )
+        shifts = self.linear(inputs) + self.shift(self.perceptron(inputs))
+        return rotated(DEVIATION * shifts.view_as(points), turn)
+
+
+def fit_similarity(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The similarity that lays a shape over points with the least weighted squared distances.
+
+    Args:
+        shape: (L, 2).
+        points: (B, L, 2).
+        weight: (B, L), positive.
+
+    Returns:
+        centre (B, 2) and turn (B, 2), (scale · cos, scale · sin) of the rotation: a point s of
+        the shape comes to centre + rotated(s, turn).
+    """
+    weight = weight / weight.sum(1, keepdim=True)
+    # No matrix product: autocast would make it bfloat16.
+    middle, target = ((weight[..., None] * p).sum(1) for p in (shape, points))  # B, 2
+    x, y = (shape - middle[:, None]).unbind(2)  # B, L
+    u, v = (points - target[:, None]).unbind(2)
+    along = torch.stack([x * u + y * v, x * v - y * u], dim=2)
+    size = (weight * (x.square() + y.square())).sum(1, keepdim=True)
+    turn = (weight[..., None] * along).sum(1) / size
+    return target - rotated(middle[:, None], turn)[:, 0], turn
+
+
+def rotated(points: Tensor, turn: Tensor) -> Tensor:
+    """Points (B, L, 2) rotated and scaled about 0 by turn (B, 2), (scale · cos, scale · sin)."""
+    (x, y), (cos, sin) = points.unbind(2), turn[:, None].unbind(2)
+    return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=2)

@@ -1,0 +1,1 @@
+"""The paper's networks, AADN, ODN and ResNet-18: one idea a file."""

@@ -1,0 +1,1 @@
+"""What the paper reports beside the benchmarks: its ablations, its costs, its feature maps."""

@@ -1,0 +1,165 @@
+"""What the distillation module sees: P, and the features before and after it (the paper's Fig. 15).
+
+Needs PyTorch.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aadn.data.folders import check_points, face_box
+from aadn.data.pts import read_pts
+from aadn.data.samples import Sample
+from aadn.errors import InputError
+from aadn.evaluation.plots import check_plot, plot_maps
+from aadn.geometry import CROP_FACTOR, FloatArray, crop_matrix, warp
+from aadn.images import load_image
+from aadn.inference.detectors import Detector, default_detector
+from aadn.inference.landmarker import Landmarker
+from aadn.models.build import Network
+from aadn.models.checkpoint import load_model
+from aadn.occlude import Occlude, occlude_picture
+from aadn.training.augment import normalise
+
+
+def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """One row of Fig. 15: a face, and what the distillation module makes of it.
+
+    Args:
+        network: in eval mode, one with a distillation module.
+        crop: (S, S, 3) uint8 RGB, S = `network.size`, cut as `geometry.crop_matrix` does.
+
+    Returns:
+        "face": the crop. "P": per position the probability that what is there belongs to the
+        visible face, in [0, 1]; beyond the face it means nothing. "before" and "after": mean over
+        the channels of |F| and of the |clean features|, both divided by the largest value of the
+        two, so in [0, 1]. The three maps are (S, S) float32, each cell of the module's grid a
+        square of equal values.
+
+    Raises:
+        InputError: a network without that module, or a crop of another shape or type.
+    """
+    distillation = _distillation(network, type(network).__name__)
+    size = network.size
+    if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
+        raise InputError(
+            f"expected a crop ({size}, {size}, 3) uint8 as the network takes, "
+            f"got {crop.shape} {crop.dtype}; cut it with geometry.crop_matrix and warp"
+        )
+    found: list[Tensor] = []
+
+    def keep(_: nn.Module, inputs: tuple[Tensor], outputs: tuple[Tensor, Tensor]) -> None:
+        clean, seen = outputs  # (1, C, h, w), (1, h, w)
+        found.extend([seen[0], inputs[0][0].abs().mean(dim=0), clean[0].abs().mean(dim=0)])
+
+    hook = distillation.register_forward_hook(keep)
+    try:
+        with torch.no_grad():
+            pixels = torch.tensor(crop).permute(2, 0, 1)[None].float() / 255
+            network(normalise(pixels))
+    finally:
+        hook.remove()
+    seen, before, after = (_enlarged(x, size) for x in found)
+    largest = max(float(before.max()), float(after.max())) or 1.0
+    return {"face": crop, "P": seen, "before": before / largest, "after": after / largest}
+
+
+def run(
+    pictures: Sequence[str | Path],
+    weights: str | Path,
+    out: str | Path,
+    *,
+    occlude: Occlude = "none",
+    seed: int = 0,
+    detector: Detector | None = None,
+) -> None:
+    """Draw `face_maps` of one face of each picture, one row each.
+
+    The face is the one of the `.pts` file beside the picture, if there is one, and otherwise the
+    one that the detector gives the highest score.
+
+    Args:
+        pictures: at least one.
+        weights: a checkpoint of `aadn train`, of a network with a distillation module.
+        out: a .png or .svg file.
+        occlude: what is put on each face first, where its landmarks are: those of the `.pts` file,
+            and otherwise those that the embedded model finds. It depends on the seed and on the
+            picture's name, not on the order of the pictures.
+        seed: of the occluders.
+        detector: picture to landmark boxes (N, 4) and scores; None for `default_detector()`.
+
+    Raises:
+        InputError: an argument is out of range, the checkpoint's network has no distillation
+            module, or no face is found in a picture.
+        ImageError, AnnotationError: a picture or its `.pts` file is broken.
+        WeightsError: the checkpoint cannot be read.
+        MissingDependencyError: matplotlib is not installed.
+        OutputError: `out` cannot be written.
+    """
+    check_plot(out)
+    if not pictures:
+        raise InputError("expected at least one picture with a face, got none")
+    if occlude not in get_args(Occlude):
+        raise InputError(f"expected an occluder of {', '.join(get_args(Occlude))}; got {occlude!r}")
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    network, config, _ = load_model(Path(weights))
+    _distillation(network, f"{weights} ({config.name})")
+    rows = []
+    for path in map(Path, pictures):
+        image = load_image(path)
+        box, points = _face(path, image, detector)
+        if occlude != "none":
+            if points is None:
+                points = Landmarker()(image, box[None]).points[0]
+            rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
+            try:
+                image, _ = occlude_picture(image, points, occlude, rng)
+            except InputError as error:  # a scheme that no occluder knows
+                raise InputError(f"{path}: {error}; draw it with occlude='none'") from None
+        crop = warp(image, crop_matrix(box, network.size, CROP_FACTOR), network.size)
+        rows.append(face_maps(network, crop))
+    plot_maps(rows, out, ranges=dict.fromkeys(("P", "before", "after"), (0.0, 1.0)))
+
+
+def _distillation(network: Network, name: str) -> nn.Module:
+    module = getattr(network, "distillation", None)
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"{name}: expected a network with a distillation module, got one without; "
+            "train odn, aadn (without --model.no-distillation) or heatmap"
+        )
+    return module
+
+
+def _face(
+    path: Path, image: NDArray[np.uint8], detector: Detector | None
+) -> tuple[FloatArray, FloatArray | None]:
+    """The box (4,) of a picture's face and, if they are labelled, its landmarks (L, 2)."""
+    labels = path.with_suffix(".pts")
+    if labels.exists():
+        points = read_pts(labels)
+        box = face_box(points, labels)
+        check_points(Sample(path, points, box), image.shape[1], image.shape[0])
+        return box, points
+    boxes, scores = (detector or default_detector())(image)
+    if len(boxes) == 0:
+        raise InputError(
+            f"{path}: expected a face, the detector found none; give another picture, or put its "
+            f"landmarks beside it in {labels.name}"
+        )
+    return np.asarray(boxes[int(np.argmax(scores))], np.float64), None
+
+
+def _enlarged(x: Tensor, size: int) -> NDArray[np.float32]:
+    """(h, h) to (size, size) float32, size a multiple of h: each value as a square."""
+    factor = size // x.shape[0]
+    return x.float().numpy().repeat(factor, axis=0).repeat(factor, axis=1)

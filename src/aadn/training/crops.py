@@ -1,0 +1,66 @@
+"""The faces of a data set cut out once and kept in memory, so that no epoch decodes a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aadn.data.folders import check_points
+from aadn.data.samples import Sample
+from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, scale_of, transform, warp
+
+MARGIN = 1.5
+"""Stored crops are this much wider than what a network sees: room to turn and shift."""
+
+
+@dataclass(frozen=True)
+class CropSet:
+    """N faces with L landmarks each.
+
+    Attributes:
+        images: (N, T, T, 3) uint8 RGB.
+        points: (N, L, 2) float64, pixels of the stored crops; NaN = not labelled.
+        visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown. Where nobody says, every landmark in
+            the picture counts as seen.
+        margin: side of a stored crop over the side of what a network sees.
+        scales: (N,) pixels of the stored crop for one of the source picture.
+    """
+
+    images: NDArray[np.uint8]
+    points: NDArray[np.float64]
+    visible: NDArray[np.float64]
+    margin: float
+    scales: NDArray[np.float64]
+
+
+def cut_crops(
+    samples: Sequence[Sample], size: int, margin: float = MARGIN, *, title: str = "reading"
+) -> CropSet:
+    """Read and cut every sample.
+
+    `size` is the network's input in pixels: a stored crop has round(size·margin) pixels a side,
+    so what the network sees keeps its resolution. Raises ImageError for a picture that cannot be
+    read and AnnotationError for points that cannot belong to it.
+    """
+    stored = round(size * margin)
+    count, landmarks = len(samples), len(samples[0].points)
+    images = np.empty((count, stored, stored, 3), np.uint8)
+    points = np.empty((count, landmarks, 2))
+    visible = np.ones((count, landmarks))
+    scales = np.empty(count)
+    for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
+        image = sample.picture()
+        check_points(sample, image.shape[1], image.shape[0])
+        matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
+        images[i] = warp(image, matrix, stored)
+        scales[i] = scale_of(matrix)
+        points[i] = transform(sample.points, matrix)
+        if sample.visible is not None:
+            visible[i] = sample.visible
+        outside = beyond(sample.points, image.shape[1], image.shape[0])
+        visible[i][outside | beyond(points[i], stored, stored)] = 0.0
+    return CropSet(images, points, visible, margin, scales)
