@@ -1,17 +1,47 @@
 """Facial landmarks that know what they cannot see: 68 points, each with its visibility.
 
 >>> from aadn import Landmarker
->>> faces = Landmarker()("photo.jpg")  # doctest: +SKIP
+>>> Landmarker()("examples/astronaut.jpg")
+Faces(1 face, ibug68; 2 of 68 landmarks hidden)
 
-Importing it needs numpy and OpenCV only; ONNX Runtime is loaded with the first model.
+Importing it needs NumPy, OpenCV and Pillow only; ONNX Runtime is loaded with the first model.
 """
 
-from aadn.errors import AadnError
+from aadn.errors import (
+    AadnError,
+    AnnotationError,
+    ImageError,
+    InputError,
+    MissingDependencyError,
+    NetworkError,
+    OutputError,
+    WeightsError,
+)
 from aadn.faces import Face, Faces
 from aadn.images import load_image
-from aadn.inference.landmarker import Landmarker
+from aadn.inference.detectors import default_detector
+from aadn.inference.landmarker import Landmarker, Result
 from aadn.media.draw import draw
+from aadn.schemes import Scheme
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-__all__ = ["AadnError", "Face", "Faces", "Landmarker", "__version__", "draw", "load_image"]
+__all__ = [
+    "AadnError",
+    "AnnotationError",
+    "Face",
+    "Faces",
+    "ImageError",
+    "InputError",
+    "Landmarker",
+    "MissingDependencyError",
+    "NetworkError",
+    "OutputError",
+    "Result",
+    "Scheme",
+    "WeightsError",
+    "__version__",
+    "default_detector",
+    "draw",
+    "load_image",
+]

@@ -47,3 +47,9 @@ class InputError(AadnError, ValueError):
     """An argument has the wrong shape, type or range."""
 
     exit_code = 9
+
+
+class NetworkError(WeightsError):
+    """A network gives what no network may give, NaN for example: its weights are broken."""
+
+    exit_code = 10

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import overload
+import base64
+import json
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, overload
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aadn.errors import InputError
+from aadn.errors import AadnError, InputError
 from aadn.geometry import CROP_FACTOR
+from aadn.palette import BOX, HIDDEN, SEEN, css
+from aadn.schemes import IBUG68, Scheme
 
 Float32 = NDArray[np.float32]
 
@@ -21,8 +27,11 @@ which training chose on validation faces."""
 OCCLUSION_GRID = 7
 """Rows and columns of the occlusion map."""
 
+_SHOWN = 640
+"""Longest side in pixels of the picture that a notebook shows (our choice)."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Face:
     """One face; the rows of `Faces` without their first axis.
 
@@ -33,6 +42,7 @@ class Face:
         box: (4,) float32 x0, y0, x1, y1.
         score: the detector's, in [0, 1].
         occlusion: (7, 7) float32 in [0, 1], 1 = hidden; NaN from a network without it.
+        scheme: whose points they are: names, contours, mirror images.
     """
 
     points: Float32
@@ -41,7 +51,7 @@ class Face:
     box: Float32
     score: float
     occlusion: Float32
-    scheme: str
+    scheme: Scheme
     visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
 
@@ -50,8 +60,32 @@ class Face:
         """(L,) True where the landmark is hidden: visibility below the threshold."""
         return self.visibility < self.visibility_threshold
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them: pixels to a thousandth, shares to four digits.
 
-@dataclass(frozen=True, eq=False)
+        `box` (x0, y0, x1, y1), `score`, `points` [[x, y], …], `visibility`, `hidden` (indices of
+        landmarks), `uncertainty` and `occlusion` (7 rows of 7); the last two are None from a
+        network without them.
+        """
+        return {
+            "box": _rounded(self.box, 3),
+            "score": round(self.score, 4),
+            "points": _rounded(self.points, 3),
+            "visibility": _rounded(self.visibility, 4),
+            "hidden": np.flatnonzero(self.hidden).tolist(),
+            "uncertainty": _known(self.uncertainty, 3),
+            "occlusion": _known(self.occlusion, 4),
+        }
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{side:.0f}" for side in self.box)
+        return (
+            f"Face(box=({box}), score={self.score:.2f}, "
+            f"{self.hidden.sum()} of {len(self.points)} landmarks hidden)"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Faces:
     """The N faces of one picture; N may be 0.
 
@@ -68,11 +102,16 @@ class Faces:
         occlusion: (N, 7, 7) float32 in [0, 1], rows from the top: how far that part of the face's
             crop is covered. Beyond the face it means nothing: training does not say what is right
             there. NaN from a network without such a map.
-        scheme: the landmark scheme's name, "ibug68" for example.
+        scheme: whose points they are: names, contours, mirror images.
         visibility_threshold: `hidden` is visibility below it.
         crop_factor: side of the crop, which `occlusion` covers, over the box's longer side.
+        picture: gives the picture (H, W, 3) for a notebook to show, or None if it is gone.
 
     Raises InputError if shapes or ranges do not fit.
+
+    >>> faces = Faces.empty()
+    >>> len(faces), faces.points.shape, faces.largest
+    (0, (0, 68, 2), None)
     """
 
     points: Float32
@@ -81,14 +120,15 @@ class Faces:
     boxes: Float32
     scores: Float32
     occlusion: Float32
-    scheme: str
+    scheme: Scheme
     visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
+    picture: Callable[[], NDArray[np.uint8] | None] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion"):
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
-        count, size = (*self.points.shape, 0, 0)[:2]
+        count, size = len(self.points) if self.points.ndim else 0, self.scheme.size
         for name, shape in {
             "points": (count, size, 2),
             "visibility": (count, size),
@@ -107,27 +147,34 @@ class Faces:
             raise InputError("expected uncertainty of 0 or more pixels, or NaN")
 
     @classmethod
-    def empty(cls, landmarks: int = 68, scheme: str = "ibug68") -> Faces:
+    def empty(cls, scheme: Scheme = IBUG68) -> Faces:
         """No face: arrays with their usual shapes, and 0 for N."""
 
         def none(*shape: int) -> Float32:
             return np.zeros((0, *shape), np.float32)
 
-        grid = OCCLUSION_GRID
-        return cls(
-            none(landmarks, 2),
-            none(landmarks),
-            none(landmarks),
-            none(4),
-            none(),
-            none(grid, grid),
-            scheme,
-        )
+        size, grid = scheme.size, OCCLUSION_GRID
+        return cls(none(size, 2), none(size), none(size), none(4), none(), none(grid, grid), scheme)
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
         """(N, L) True where the landmark is hidden: visibility below the threshold."""
         return self.visibility < self.visibility_threshold
+
+    @property
+    def largest(self) -> Face | None:
+        """The face with the largest box; None if there is no face."""
+        if len(self) == 0:
+            return None
+        return self[int(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1).argmax())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them: `scheme` (its name) and `faces`, see `Face.to_dict`."""
+        return {"scheme": self.scheme.name, "faces": [face.to_dict() for face in self]}
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -139,7 +186,6 @@ class Faces:
     def __getitem__(self, index: slice | ArrayLike) -> Faces: ...
 
     def __getitem__(self, index: int | slice | ArrayLike) -> Face | Faces:
-        rest = (self.scheme, self.visibility_threshold, self.crop_factor)
         if isinstance(index, int | np.integer):
             return Face(
                 self.points[index],
@@ -148,18 +194,88 @@ class Faces:
                 self.boxes[index],
                 float(self.scores[index]),
                 self.occlusion[index],
-                *rest,
+                self.scheme,
+                self.visibility_threshold,
+                self.crop_factor,
             )
-        rows = index if isinstance(index, slice) else np.asarray(index)
-        return Faces(
-            self.points[rows],
-            self.visibility[rows],
-            self.uncertainty[rows],
-            self.boxes[rows],
-            self.scores[rows],
-            self.occlusion[rows],
-            *rest,
+        rows: Any = index if isinstance(index, slice) else np.asarray(index)
+        if not isinstance(rows, slice) and rows.size == 0 and rows.dtype != bool:
+            rows = rows.astype(np.intp)  # an empty list would be of floats
+        return replace(
+            self,
+            points=self.points[rows],
+            visibility=self.visibility[rows],
+            uncertainty=self.uncertainty[rows],
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            occlusion=self.occlusion[rows],
         )
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        hidden = ", ".join(str(n) for n in self.hidden.sum(axis=1)[:8])
+        more = ", …" if len(self) > 8 else ""
+        if len(self) == 0:
+            return f"Faces(0 faces, {self.scheme.name})"
+        return (
+            f"Faces({len(self)} face{'s' if len(self) > 1 else ''}, {self.scheme.name}; "
+            f"{hidden}{more} of {self.scheme.size} landmarks hidden)"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but a reference to an array of the caller's."""
+        state = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        if isinstance(self.picture, weakref.ref):
+            state["picture"] = None
+        return state
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the picture, where it is still at hand, with dots and rings on it."""
+        try:
+            image = self.picture() if self.picture else None
+        except AadnError:  # its file is gone
+            image = None
+        if image is None:
+            return f"<pre>{self!r}</pre>"
+        height, width = image.shape[:2]
+        shrink = min(1.0, _SHOWN / max(height, width))
+        shown = max(1, round(width * shrink)), max(1, round(height * shrink))
+        small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
+        jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
+        marks = "".join(_marks(face) for face in self)
+        # The view box is in picture pixels, whose centres are whole numbers.
+        return (
+            f'<svg width="{shown[0]}" height="{shown[1]}" viewBox="-0.5 -0.5 {width} {height}">'
+            f'<image x="-0.5" y="-0.5" width="{width}" height="{height}" '
+            f'href="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>{marks}</svg>'
+            f"<pre>{self!r}</pre>"
+        )
+
+
+def _marks(face: Face) -> str:
+    """SVG of one face: its box, dots for seen landmarks, rings for hidden ones."""
+    x0, y0, x1, y1 = (float(side) for side in face.box)
+    radius = max(x1 - x0, y1 - y0) / 100
+    marks = [
+        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
+        f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'
+    ]
+    for (x, y), hidden in zip(face.points, face.hidden, strict=True):
+        paint = (
+            f'fill="none" stroke="{css(HIDDEN)}" stroke-width="{radius / 2:.2f}"'
+            if hidden
+            else f'fill="{css(SEEN)}"'
+        )
+        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.2f}" {paint}/>')
+    return "".join(marks)
+
+
+def _known(values: NDArray[np.floating], digits: int) -> Any:
+    """The values rounded; None from a network without them, which says NaN."""
+    return _rounded(values, digits) if np.isfinite(values).all() else None
+
+
+def _rounded(values: NDArray[np.floating], digits: int) -> Any:
+    return np.round(values.astype(np.float64), digits).tolist()

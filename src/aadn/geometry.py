@@ -1,10 +1,15 @@
-"""Boxes, crop matrices and their inverses: the only pixel arithmetic in the project.
+"""Boxes, crops and matrices: the only pixel arithmetic in the project.
 
 Pixel coordinates are float (x, y); (0, 0) is the *centre* of the top-left pixel. A box is
 (x0, y0, x1, y1) in the same coordinates. A matrix is (2, 3) float64 and maps (x, y, 1) to (x', y').
+Crop units, in which networks give points, go from 0 at the left (top) edge of a crop to 1 at its
+right (bottom) edge.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +18,9 @@ from numpy.typing import NDArray
 from aadn.errors import InputError
 
 FloatArray = NDArray[np.float64]
+
+Numbers = TypeVar("Numbers", bound=Any)
+"""A NumPy array or a PyTorch tensor of any shape."""
 
 CROP_FACTOR = 1.3
 """Side of the square crop over the longer side of the landmark box (our choice)."""
@@ -30,6 +38,80 @@ def box_of_points(points: NDArray[np.floating]) -> FloatArray:
     if len(finite) == 0:
         raise InputError("expected at least one finite point to draw a box around, got none")
     return np.concatenate([finite.min(axis=0), finite.max(axis=0)]).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How a face is cut out of its picture: a square, and the map from the one to the other.
+
+    Attributes:
+        matrix: (2, 3) float64, from picture pixels to crop pixels.
+        size: side in pixels.
+    """
+
+    matrix: FloatArray
+    size: int
+
+    @classmethod
+    def around(cls, box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR) -> Crop:
+        """The crop around a box (4,), its side `factor` times the longer side of the box.
+
+        Raises InputError for a box without extent.
+        """
+        return cls(crop_matrix(box, size, factor), size)
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels for one pixel of the picture."""
+        return scale_of(self.matrix)
+
+    def cut(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The crop (size, size, 3) of an RGB picture (H, W, 3), see `warp`."""
+        return warp(image, self.matrix, self.size)
+
+    def to_crop(self, points: NDArray[np.floating]) -> FloatArray:
+        """Picture pixels (..., 2) to crop pixels."""
+        return transform(points, self.matrix)
+
+    def to_picture(self, points: NDArray[np.floating]) -> FloatArray:
+        """Crop pixels (..., 2) to picture pixels."""
+        return transform(points, invert(self.matrix))
+
+    def length_to_picture(self, lengths: NDArray[np.floating]) -> FloatArray:
+        """Lengths in crop pixels, any shape, to picture pixels."""
+        return np.asarray(lengths, np.float64) / self.scale
+
+    def to_units(self, points: NDArray[np.floating]) -> FloatArray:
+        """Picture pixels (..., 2) to crop units."""
+        return to_units(self.to_crop(points), self.size)
+
+    def inner_box(self, factor: float = CROP_FACTOR) -> FloatArray:
+        """The box (4,) in crop pixels, square, around which `around` cuts such a crop."""
+        half, middle = self.size / 2 / factor, (self.size - 1) / 2
+        return np.array([middle - half, middle - half, middle + half, middle + half])
+
+
+def to_units(pixels: Numbers, size: int) -> Numbers:
+    """Crop pixels to crop units, for a crop of `size` pixels; any shape, array or tensor."""
+    units: Numbers = (pixels + 0.5) / size
+    return units
+
+
+def from_units(units: Numbers, size: int) -> Numbers:
+    """Crop units to crop pixels, for a crop of `size` pixels; any shape, array or tensor."""
+    pixels: Numbers = units * size - 0.5
+    return pixels
+
+
+def read_map(cells: NDArray[np.floating], units: NDArray[np.floating]) -> FloatArray:
+    """A map (h, w) that covers a crop, read at points (L, 2) in crop units; (L,).
+
+    Bilinear between the cells' centres; beyond the outermost ones it goes on unchanged.
+    """
+    x, y = np.asarray(units * cells.shape[::-1] - 0.5, np.float32).T
+    maps = np.asarray(cells, np.float32)
+    read = cv2.remap(maps, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read, np.float64).ravel()
 
 
 def crop_matrix(box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR) -> FloatArray:

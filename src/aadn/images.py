@@ -21,6 +21,8 @@ from aadn.errors import ImageError, InputError
 
 Image = NDArray[np.uint8]
 
+Source = str | Path | bytes | NDArray[np.uint8]
+
 MAX_PIXELS = 200_000_000
 """Larger pictures are refused before they are decoded (our choice: the largest phone cameras have
 200 megapixels, and such a picture takes 0.6 GB here)."""
@@ -34,7 +36,7 @@ SUFFIXES = frozenset(
 """What counts as a picture in a folder (lower case)."""
 
 
-def load_image(source: str | Path | bytes | NDArray[np.uint8]) -> Image:
+def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image:
     """The picture as (H, W, 3) uint8 RGB.
 
     Args:

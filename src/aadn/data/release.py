@@ -1,7 +1,7 @@
 """What a release of a data set is: how to read it, how many faces it must have, how it is measured.
 
-A data set is one file in this package with its reader and its `RELEASE`, and one entry in
-`aadn.data.releases.RELEASES`.
+A data set is one file in `aadn.data.releases` with its reader and its `RELEASE`, an entry in
+`RELEASES` there, and its name in `Benchmark` here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import Literal
 from aadn.data.folders import has_picture
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
-from aadn.evaluation.metrics import Normaliser
+from aadn.schemes import Normaliser, Scheme
 
 Split = Literal["train", "test"]
+
+Benchmark = Literal["300w", "300w-private", "cofw", "cofw68", "aflw", "merl-rav", "wflw", "300vw"]
+"""The releases that can be read, by their names on the command line."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Release:
     Attributes:
         name: on the command line, "300w".
         title: in reports, "300W".
-        landmarks: L.
+        scheme: whose points its faces have.
         counts: for each split the number of its faces, under "all", and of its named parts.
         read: folder and split to samples, in the release's order, each with its `parts`. It reads
             the labels that are there (the counts are compared afterwards, and whether `image` is
@@ -44,7 +47,7 @@ class Release:
 
     name: str
     title: str
-    landmarks: int
+    scheme: Scheme
     counts: Mapping[Split, Mapping[str, int]]
     read: Callable[[Path, Split], list[Sample]]
     holds: str
@@ -54,6 +57,11 @@ class Release:
     threshold: float
     converts: str
     unit: Literal["faces", "videos"] = "faces"
+
+    @property
+    def landmarks(self) -> int:
+        """L."""
+        return self.scheme.size
 
 
 def read_release(

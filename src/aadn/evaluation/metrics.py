@@ -7,17 +7,15 @@ Visibility: 1 = seen, 0 = hidden.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import InputError
-from aadn.schemes import Scheme
+from aadn.schemes import Normaliser, Scheme
 
 FloatArray = NDArray[np.float64]
-
-Normaliser = Literal["inter-ocular", "inter-pupil", "box", "diagonal", "width"]
 
 
 def normalisers(

@@ -1,183 +1,289 @@
-"""Landmarker: a picture to its faces' landmarks, on ONNX Runtime alone."""
+"""Landmarker: a picture to its faces' landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aadn.errors import InputError
+from aadn.errors import AadnError, ImageError, InputError
 from aadn.faces import OCCLUSION_GRID, Faces, Float32
-from aadn.geometry import crop_matrix, invert, scale_of, transform, warp
-from aadn.images import load_image
+from aadn.geometry import Crop
+from aadn.images import MAX_PIXELS, Image, Source, load_image
+from aadn.inference.backend import Backend, Card
 from aadn.inference.detectors import Detector, default_detector
-from aadn.inference.onnx import Card, Network
+from aadn.inference.estimates import Estimates
+from aadn.inference.weights import load_exported
 
-Source = str | Path | bytes | NDArray[np.uint8]
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of one picture of a stream.
+
+    Attributes:
+        source: what was given for it.
+        image: (H, W, 3) uint8 RGB, or None if it could not be read.
+        faces: what was found, or None on an error.
+        error: why there are no faces, or None.
+    """
+
+    source: Source
+    image: Image | None = None
+    faces: Faces | None = None
+    error: AadnError | None = None
 
 
 class Landmarker:
     """Finds faces and their landmarks.
 
-    >>> faces = Landmarker()("photo.jpg")  # doctest: +SKIP
-    >>> faces.points.shape, faces.hidden.sum(axis=1)  # doctest: +SKIP
+    >>> faces = Landmarker()("examples/astronaut.jpg")
+    >>> faces.points.shape, faces.hidden.sum(axis=1)
+    ((1, 68, 2), array([2]))
+
+    It may be called from several threads, after a fork and in spawned processes; it pickles by the
+    name or file of its network.
     """
 
-    def __init__(self, weights: str | Path | None = None, detector: Detector | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | Path | Backend | None = None,
+        detector: Detector | None = None,
+        *,
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         """Load the network.
 
         Args:
-            weights: an ONNX file that `aadn export` wrote; None for the embedded model.
+            weights: the name of an embedded network, an ONNX file that `aadn export` wrote, or what
+                runs a network of yours (`aadn.inference.backend.Backend`); None for the embedded
+                default.
             detector: any callable from an RGB picture to boxes (N, 4) and scores (N,), see
                 `aadn.inference.detectors`; None for `default_detector()`, made when first needed.
+            threads: that compute the network; None for one for each core.
+            max_pixels: larger pictures are refused before they are decoded.
 
         Raises:
             WeightsError: the file is missing, broken or not one of ours.
+            InputError: a number is out of range, or threads are given for a backend that is there.
         """
-        self._network = Network.load(weights)
+        if weights is None or isinstance(weights, str | Path):
+            self.backend: Backend = load_exported(weights, threads=threads)
+        else:
+            if threads is not None:
+                raise InputError(
+                    "expected threads= with a name or file only: a backend has its own"
+                )
+            self.backend = weights
         self._detector = detector
+        self.max_pixels = max_pixels
 
     @property
     def card(self) -> Card:
         """What the network is: name, landmark scheme, crop size, threshold of visibility."""
-        return self._network.card
+        return self.backend.card
 
     def __call__(self, image: Source, boxes: ArrayLike | None = None) -> Faces:
-        """The faces of one picture; all of them go through the network together.
+        """The faces of one picture.
 
         Args:
-            image: path, bytes or array, see `aadn.images.load_image`.
+            image: path, bytes, array and so on, see `aadn.load_image`.
             boxes: (N, 4) x0, y0, x1, y1 tight around each face's landmarks (brows to chin), in
                 pixels; replaces the detector, and the scores are then 1.
 
         Raises:
             ImageError: the picture cannot be read.
             InputError: an array or boxes of another shape, or a box without extent.
+            NetworkError: the network gives NaN.
         """
-        return self.many([image], None if boxes is None else [boxes])[0]
+        picture = self._load(image)
+        return self._found(picture, boxes, _reminder(image))
 
-    def many(
-        self, images: Iterable[Source], boxes: Sequence[ArrayLike] | None = None
-    ) -> list[Faces]:
-        """The faces of several pictures, whose crops go through the network together.
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Float32, Float32]:
+        """The detector's landmark boxes (N, 4) in an RGB picture and their scores (N,), checked.
+
+        InputError if the detector gives something else.
+        """
+        if self._detector is None:
+            self._detector = default_detector()
+        boxes, scores = (np.asarray(a, np.float32) for a in self._detector(image))
+        if scores.shape != (len(boxes),):
+            raise InputError(
+                f"expected a score for each box of the detector, got boxes {boxes.shape} and "
+                f"scores {scores.shape}"
+            )
+        return _checked(boxes), scores
+
+    def align(self, image: NDArray[np.uint8], boxes: ArrayLike) -> Faces:
+        """The landmarks of the faces in some boxes of a picture.
+
+        Box to crop, crop through the network, and back to the picture: whoever has boxes uses
+        this. All faces go through the network together; their scores are 1.
 
         Args:
-            images: the pictures; one of them at a time is in memory.
-            boxes: for each picture its boxes (N, 4); None for the detector.
-
-        Returns:
-            One Faces for each picture, in order.
+            image: (H, W, 3) uint8 RGB.
+            boxes: (N, 4), as for a call.
 
         Raises:
-            ImageError, InputError: as for a single picture; InputError if there is not one array
-                of boxes for each picture.
+            InputError: boxes of another shape, or a box without extent.
+            NetworkError: the network gives NaN.
         """
-        found: list[tuple[Float32, Float32]] = []
-        inverses: list[NDArray[np.float64]] = []
-        crops: list[NDArray[np.uint8]] = []
-        for i, source in enumerate(images):
-            if boxes is not None and i == len(boxes):
-                raise InputError(f"expected boxes for each picture, got {i} arrays")
-            image = load_image(source)
-            found.append(self._boxes(image, None if boxes is None else boxes[i]))
-            for box in found[-1][0]:
-                matrix = crop_matrix(box, self.card.size, self.card.crop_factor)
-                inverses.append(invert(matrix))
-                crops.append(warp(image, matrix, self.card.size))
-        if boxes is not None and len(found) != len(boxes):
-            raise InputError(
-                f"expected boxes for each of {len(found)} pictures, got {len(boxes)} arrays"
-            )
-        size = self.card.size
-        stack = np.stack(crops) if crops else np.empty((0, size, size, 3), np.uint8)
-        points, visibility, occlusion, uncertainty = self._network(stack)
-        for face, inverse in enumerate(inverses):
-            points[face] = transform(points[face], inverse)
-            uncertainty[face] *= scale_of(inverse)
+        try:
+            given = np.asarray(boxes, np.float32)
+        except (TypeError, ValueError):
+            raise InputError("expected boxes as an array of numbers (N, 4)") from None
+        if given.size == 0:  # an empty list too means no face
+            given = given.reshape(0, 4)
+        given = _checked(given)
+        return self._aligned(image, given, np.ones(len(given), np.float32))
+
+    def many(
+        self, images: Iterable[Source], boxes: Iterable[ArrayLike] | None = None
+    ) -> list[Faces]:
+        """The faces of several pictures, in order; one picture at a time is in memory.
+
+        Args:
+            images: the pictures.
+            boxes: for each picture its boxes (N, 4); None for the detector.
+
+        Raises:
+            ImageError, InputError, NetworkError: as for a single picture; InputError if there is
+                not one array of boxes for each picture.
+        """
         faces = []
-        start = 0
-        for picture_boxes, scores in found:
-            rows = slice(start, start := start + len(picture_boxes))
-            faces.append(
-                self._faces(
-                    points[rows],
-                    visibility[rows],
-                    uncertainty[rows],
-                    picture_boxes,
-                    scores,
-                    occlusion[rows],
-                )
-            )
+        for result in self.stream(images, boxes):
+            if result.error is not None:
+                raise result.error
+            assert result.faces is not None
+            faces.append(result.faces)
         return faces
+
+    def stream(
+        self, images: Iterable[Source], boxes: Iterable[ArrayLike] | None = None
+    ) -> Iterator[Result]:
+        """The faces of any number of pictures, one after the other, as they are asked for.
+
+        A picture that cannot be read is a result with its error, and does not stop the others.
+        Nothing is kept of what was given out.
+
+        Args:
+            images: the pictures, a generator for example.
+            boxes: for each picture its boxes (N, 4); None for the detector.
+
+        Raises:
+            InputError: there are fewer or more arrays of boxes than pictures.
+        """
+        given = None if boxes is None else iter(boxes)
+        count = 0
+        for source in images:
+            own = None
+            if given is not None:
+                own = next(given, None)
+                if own is None:
+                    raise InputError(f"expected boxes for each picture, got {count} arrays")
+            yield self._result(source, own)
+            count += 1
+        if given is not None and next(given, None) is not None:
+            raise InputError(f"expected boxes for each of {count} pictures, got more arrays")
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
 
         Args:
-            crops: (N, S, S, 3) uint8 RGB, S = `card.size`, cut as `geometry.crop_matrix` does
-                with `card.crop_factor`.
+            crops: (N, S, S, 3) uint8 RGB, S = `card.size`, cut as `geometry.Crop.around` does with
+                `card.crop_factor`.
 
         Raises:
             InputError: crops of another shape or type.
+            NetworkError: the network gives NaN.
         """
-        points, visibility, occlusion, uncertainty = self._network(crops)
-        half = self.card.size / 2 / self.card.crop_factor
-        middle = (self.card.size - 1) / 2
-        box = np.array([middle - half, middle - half, middle + half, middle + half], np.float32)
-        boxes = np.tile(box, (len(crops), 1))
+        estimates = self.backend(crops)
+        size, factor = self.card.size, self.card.crop_factor
+        whole = Crop(np.eye(2, 3), size)
+        boxes = np.tile(whole.inner_box(factor).astype(np.float32), (len(crops), 1))
         scores = np.ones(len(crops), np.float32)
-        return self._faces(points, visibility, uncertainty, boxes, scores, occlusion)
+        return self._faces(estimates, [whole] * len(crops), boxes, scores)
 
-    def _boxes(self, image: NDArray[np.uint8], given: ArrayLike | None) -> tuple[Float32, Float32]:
-        """Boxes (N, 4) and scores (N,), checked; float32 before anything is cut by them, so that
-        `faces.boxes`, given back, gives the same points to the last bit."""
-        if given is None:
-            if self._detector is None:
-                self._detector = default_detector()
-            boxes, scores = (np.asarray(a, np.float32) for a in self._detector(image))
-            if scores.shape != (len(boxes),):
-                raise InputError(
-                    f"expected a score for each box of the detector, got boxes {boxes.shape} and "
-                    f"scores {scores.shape}"
-                )
+    def _load(self, source: Source) -> Image:
+        try:
+            return load_image(source, max_pixels=self.max_pixels)
+        except MemoryError:
+            raise ImageError("not enough memory for this picture; shrink it") from None
+
+    def _result(self, source: Source, boxes: ArrayLike | None) -> Result:
+        image = None
+        try:
+            image = self._load(source)
+            return Result(source, image, self._found(image, boxes, _reminder(source)))
+        except AadnError as error:
+            return Result(source, image, error=error)
+
+    def _found(
+        self, image: Image, boxes: ArrayLike | None, reminder: Callable[[], Image | None] | None
+    ) -> Faces:
+        if boxes is None:
+            faces = self._aligned(image, *self.detect(image))
         else:
-            try:
-                boxes = np.asarray(given, np.float32)
-            except (TypeError, ValueError):
-                raise InputError("expected boxes as an array of numbers (N, 4)") from None
-            if boxes.size == 0:  # an empty list too means no face
-                boxes = boxes.reshape(0, 4)
-            scores = np.ones(len(boxes) if boxes.ndim else 0, np.float32)
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise InputError(f"expected boxes of shape (N, 4): x0, y0, x1, y1; got {boxes.shape}")
-        good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-        if not good.all():
-            bad = int(np.argmin(good))
-            raise InputError(
-                f"box {bad}: expected finite numbers with x0 < x1 and y0 < y1, "
-                f"got {boxes[bad].tolist()}"
-            )
-        return boxes, scores
+            faces = self.align(image, boxes)
+        return replace(faces, picture=reminder)
+
+    def _aligned(self, image: NDArray[np.uint8], boxes: Float32, scores: Float32) -> Faces:
+        # Boxes are float32 before anything is cut by them, so that `faces.boxes`, given back,
+        # gives the same points to the last bit.
+        card = self.card
+        crops = [Crop.around(box, card.size, card.crop_factor) for box in boxes]
+        cut = [crop.cut(image) for crop in crops]
+        shape = (0, card.size, card.size, 3)
+        estimates = self.backend(np.stack(cut) if cut else np.empty(shape, np.uint8))
+        return self._faces(estimates, crops, boxes, scores)
 
     def _faces(
-        self,
-        points: Float32,
-        visibility: Float32,
-        uncertainty: Float32,
-        boxes: Float32,
-        scores: Float32,
-        occlusion: Float32,
+        self, estimates: Estimates, crops: list[Crop], boxes: Float32, scores: Float32
     ) -> Faces:
+        """What was estimated in crops, in the picture's pixels."""
+        count, size = len(crops), self.card.landmarks
+        points = np.empty((count, size, 2), np.float32)
+        uncertainty = np.full((count, size), np.nan, np.float32)
+        occlusion = np.full((count, OCCLUSION_GRID, OCCLUSION_GRID), np.nan, np.float32)
+        for i, crop in enumerate(crops):
+            points[i] = crop.to_picture(estimates.points[i])
+            if estimates.uncertainty is not None:
+                uncertainty[i] = crop.length_to_picture(estimates.uncertainty[i])
+        if estimates.occlusion is not None:
+            occlusion[:] = estimates.occlusion
         return Faces(
             points,
-            visibility,
+            estimates.visibility,
             uncertainty,
             boxes,
             scores,
-            occlusion.reshape(-1, OCCLUSION_GRID, OCCLUSION_GRID),
+            occlusion,
             self.card.scheme,
             self.card.visibility_threshold,
             self.card.crop_factor,
         )
+
+
+def _checked(boxes: Float32) -> Float32:
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InputError(f"expected boxes of shape (N, 4): x0, y0, x1, y1; got {boxes.shape}")
+    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise InputError(
+            f"box {bad}: expected finite numbers with x0 < x1 and y0 < y1, "
+            f"got {boxes[bad].tolist()}"
+        )
+    return boxes
+
+
+def _reminder(source: Source) -> Callable[[], Image | None] | None:
+    """How a notebook finds the picture of some faces again, without keeping it in memory."""
+    if isinstance(source, str | Path):
+        return functools.partial(load_image, source)
+    return weakref.ref(source) if type(source) is np.ndarray else None

@@ -7,19 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.faces import Face, Faces
-from aadn.geometry import FloatArray, crop_matrix
+from aadn.geometry import Crop, compose
 from aadn.images import load_image
-from aadn.schemes import scheme_of
-
-Colour = tuple[int, int, int]
-
-# Our choice: blue and orange stay apart for every kind of colour vision, on skin as well.
-SEEN: Colour = (40, 220, 255)
-HIDDEN: Colour = (255, 110, 20)
-LINE: Colour = (255, 255, 255)
-BOX: Colour = (255, 230, 60)
-OCCLUDED: Colour = (255, 0, 90)
-EDGE: Colour = (20, 20, 20)
+from aadn.palette import BOX, EDGE, HIDDEN, LINE, OCCLUDED, SEEN, Colour
 
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 _UNIT = 1 << _SHIFT
@@ -27,7 +17,7 @@ _UNIT = 1 << _SHIFT
 
 def draw(
     image: NDArray[np.uint8],
-    faces: Faces,
+    faces: Faces | Face,
     *,
     contours: bool = True,
     boxes: bool = True,
@@ -40,7 +30,7 @@ def draw(
 
     Args:
         image: (H, W, 3) RGB, or what else `load_image` takes as an array.
-        faces: in the picture's pixels.
+        faces: in the picture's pixels; one face will do.
         contours: draw lines between the landmarks.
         boxes: draw the landmark boxes.
         occlusion: lay the occlusion map over each face; nothing where it is NaN.
@@ -52,10 +42,11 @@ def draw(
         InputError: the array is no picture.
     """
     canvas = load_image(image).copy()
-    for face in faces:
+    shown = [faces] if isinstance(faces, Face) else list(faces)
+    for face in shown:
         if occlusion:
             _overlay(canvas, face)
-    for face in faces:
+    for face in shown:
         _draw_face(canvas, face, contours, boxes)
     return canvas
 
@@ -68,7 +59,7 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
         _rectangle(canvas, face.box, thickness)
     hidden = face.hidden
     if contours:
-        for indices, closed in scheme_of(len(face.points)).contours.values():
+        for indices, closed in face.scheme.contours.values():
             ends = indices[1:] + indices[:1] if closed else indices[1:]
             for a, b in zip(indices, ends, strict=False):
                 dashed = bool(hidden[a] or hidden[b])
@@ -122,16 +113,14 @@ def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
         return
     height, width = canvas.shape[:2]
     columns = face.occlusion.shape[1]
-    matrix: FloatArray = crop_matrix(face.box, columns, face.crop_factor)
-    corner = -0.5 * np.ones(2)
-    low = (corner - matrix[:, 2]) / matrix[0, 0]
-    high = (columns + corner - matrix[:, 2]) / matrix[0, 0]
+    crop = Crop.around(face.box, columns, face.crop_factor)  # its pixels are the map's cells
+    low, high = crop.to_picture(np.array([[-0.5, -0.5], [columns - 0.5, columns - 0.5]]))
     x0, y0 = np.clip(np.ceil(low), 0, [width, height]).astype(int)
     x1, y1 = np.clip(np.floor(high) + 1, 0, [width, height]).astype(int)
     if x0 >= x1 or y0 >= y1:
         return
-    into = matrix.copy()
-    into[:, 2] += into[0, 0] * np.array([x0, y0])  # from the region's pixels to the map's
+    # From the region's pixels to the map's.
+    into = compose(crop.matrix, np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]]))
     alpha = cv2.warpAffine(
         face.occlusion,
         into,

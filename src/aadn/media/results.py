@@ -14,12 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from aadn.faces import Face, Faces
-from aadn.inference.onnx import Card
-from aadn.schemes import scheme_of
+from aadn.faces import Faces
+from aadn.inference.backend import Card
 
 FORMAT = 1
 """Version of the JSON's layout."""
@@ -35,21 +31,26 @@ class Result:
     faces: Faces | None = None
     error: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: `image` (its path), and either `error` or `width`, `height` and `faces`."""
+        entry: dict[str, Any] = {"image": str(self.image)}
+        if self.faces is None:
+            return {**entry, "error": self.error}
+        faces = self.faces.to_dict()["faces"]
+        return {**entry, "width": self.width, "height": self.height, "faces": faces}
+
 
 def to_json(results: Sequence[Result], card: Card | None) -> str:
     """The JSON text: format, model, scheme and images.
 
-    Each image has `image` (its path) and either `error`, or `width`, `height` and `faces`. Each
-    face has `box` (x0, y0, x1, y1), `score`, `points` [[x, y], …] in pixels with (0, 0) the centre
-    of the top-left one, `visibility` in [0, 1], `hidden` (indices of landmarks), `uncertainty`
-    (pixels) and `occlusion` (7 rows of 7 in [0, 1]); these two are null from a network without
-    them. Model and scheme are null for `card` None: no network was needed.
+    Each image is a `Result.to_dict`, its faces `aadn.Face.to_dict`. Model and scheme are null for
+    `card` None: no network was needed.
     """
     content = {
         "format": FORMAT,
         "model": card and card.model,
-        "scheme": card and card.scheme,
-        "images": [_image(result) for result in results],
+        "scheme": card and card.scheme.name,
+        "images": [result.to_dict() for result in results],
     }
     return json.dumps(content, allow_nan=False) + "\n"
 
@@ -64,39 +65,9 @@ def to_csv(results: Sequence[Result]) -> bytes:
     writer.writerow(["image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"])
     for result in results:
         for number, face in enumerate(result.faces or (), 1):
-            names = scheme_of(len(face.points)).point_names()
-            points, visibility = _rounded(face.points, 3), _rounded(face.visibility, 4)
-            uncertainty = _known(face.uncertainty, 3) or [None] * len(names)
+            names, plain = face.scheme.point_names(), face.to_dict()
+            uncertainty = plain["uncertainty"] or [None] * len(names)
             for i, name in enumerate(names):
-                row = [result.image, number, i, name, *points[i], visibility[i], uncertainty[i]]
-                writer.writerow(row)
+                at, seen = plain["points"][i], plain["visibility"][i]
+                writer.writerow([result.image, number, i, name, *at, seen, uncertainty[i]])
     return text.getvalue().encode("utf-8", "surrogateescape")  # paths may be any bytes
-
-
-def _image(result: Result) -> dict[str, Any]:
-    entry: dict[str, Any] = {"image": str(result.image)}
-    if result.faces is None:
-        return {**entry, "error": result.error}
-    faces = [_face(face) for face in result.faces]
-    return {**entry, "width": result.width, "height": result.height, "faces": faces}
-
-
-def _face(face: Face) -> dict[str, Any]:
-    return {
-        "box": _rounded(face.box, 3),
-        "score": round(face.score, 4),
-        "points": _rounded(face.points, 3),
-        "visibility": _rounded(face.visibility, 4),
-        "hidden": np.flatnonzero(face.hidden).tolist(),
-        "uncertainty": _known(face.uncertainty, 3),
-        "occlusion": _known(face.occlusion, 4),
-    }
-
-
-def _known(values: NDArray[np.floating], digits: int) -> Any:
-    """The values rounded; None from a network without them, which says NaN."""
-    return _rounded(values, digits) if np.isfinite(values).all() else None
-
-
-def _rounded(values: NDArray[np.floating], digits: int) -> Any:
-    return np.round(values.astype(np.float64), digits).tolist()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 from torch import Tensor
 
-from aadn.models.default.heatmap import HeatmapAadn
-from aadn.models.paper.aadn import Aadn
-from aadn.models.paper.odn import Odn
-from aadn.models.paper.resnet18 import Resnet18
-from aadn.training.config import ModelConfig
-
-Network = Resnet18 | Odn | Aadn | HeatmapAadn
+from aadn.models.network import Network
+from aadn.models.registry import NETWORKS, ModelConfig
 
 
 def build(config: ModelConfig, mean_shape: Tensor | None = None) -> Network:
@@ -20,29 +17,9 @@ def build(config: ModelConfig, mean_shape: Tensor | None = None) -> Network:
     mean face of the heatmap network.
     Raises InputError for a configuration that a network refuses.
     """
-    size = config.input_size
-    if config.name == "heatmap":
-        return HeatmapAadn(
-            config.landmarks,
-            reduction=config.reduction,
-            order=config.order,
-            size=size,
-            mean_shape=mean_shape,
-        )
-    if config.name == "resnet18":
-        return Resnet18(config.landmarks, size=size, mean_shape=mean_shape)
-    modules = {
-        "geometry": config.geometry,
-        "distillation": config.distillation,
-        "low_rank": config.low_rank,
-    }
-    if config.name == "odn":
-        return Odn(config.landmarks, **modules, size=size, mean_shape=mean_shape)
-    return Aadn(
-        config.landmarks,
-        reduction=config.reduction,
-        order=config.order,
-        **modules,
-        size=size,
-        mean_shape=mean_shape,
+    options = config.options
+    module, name = NETWORKS[config.name].network.split(":")
+    network: Network = getattr(importlib.import_module(module), name)(
+        config.landmarks, size=config.input_size, mean_shape=mean_shape, **options
     )
+    return network

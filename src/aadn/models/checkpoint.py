@@ -5,25 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aadn.errors import InputError, WeightsError
-from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD, Float32
 from aadn.files import write_whole
-from aadn.geometry import CROP_FACTOR
-from aadn.inference.onnx import CHUNK, Card
-from aadn.models.build import Network, build
-from aadn.schemes import scheme_of
-from aadn.training.augment import normalise
-from aadn.training.config import ModelConfig
+from aadn.models.build import build
+from aadn.models.network import Network
+from aadn.models.registry import ModelConfig, option
+from aadn.schemes import SCHEMES, Scheme, scheme_of
 
 FORMAT = 1
 
@@ -34,22 +30,42 @@ values, and for nothing else. With its initial values the second leaves the poin
 checkpoint that lacks it gives what it always gave."""
 
 
-def save(
-    path: Path, tensors: dict[str, Tensor], config: ModelConfig, state: dict[str, Any]
-) -> None:
-    """Write tensors, the model's configuration and plain values (JSON) as one file.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
 
-    Names begin with "ema." for the averaged weights, which inference uses, and with "model." and
-    "optimiser." for what resuming needs. Raises OutputError if the file cannot be written.
+    Attributes:
+        tensors: by name. Names begin with "ema." for the averaged weights, which inference uses,
+            and with "model." and "optimiser." for what resuming needs.
+        config: which network they are of.
+        scheme: whose points it gives.
+        state: plain values (JSON).
     """
-    meta = {"format": FORMAT, "model": dataclasses.asdict(config), "state": state}
-    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    data = safetensors.torch.save(plain, {"aadn": json.dumps(meta)})
-    write_whole(path, data)
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig
+    scheme: Scheme
+    state: dict[str, Any]
+
+    def weights(self, prefix: str = "ema.") -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix`, without it."""
+        return {n.removeprefix(prefix): t for n, t in self.tensors.items() if n.startswith(prefix)}
+
+    def save(self, path: Path) -> None:
+        """Write all of it as one file; OutputError if the file cannot be written."""
+        known = self.scheme == SCHEMES.get(self.scheme.name)
+        meta = {
+            "format": FORMAT,
+            "model": dataclasses.asdict(self.config),
+            "scheme": self.scheme.name if known else self.scheme.to_dict(),
+            "state": self.state,
+        }
+        plain = {name: t.detach().cpu().contiguous() for name, t in self.tensors.items()}
+        write_whole(path, safetensors.torch.save(plain, {"aadn": json.dumps(meta)}))
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
-    """What `save` wrote.
+def load(path: Path) -> Checkpoint:
+    """What `Checkpoint.save` wrote.
 
     Raises WeightsError for a file that is missing, cut, of another program or another format;
     nothing in a file is ever executed.
@@ -71,9 +87,20 @@ def load(path: Path) -> tuple[dict[str, Tensor], ModelConfig, dict[str, Any]]:
         meta = json.loads(text)
         if meta["format"] != FORMAT:
             raise WeightsError(f"{path}: expected format {FORMAT}, got {meta['format']}")
-        return tensors, ModelConfig.of(meta["model"]), meta["state"]
-    except (KeyError, TypeError, ValueError, InputError) as error:
+        config = ModelConfig.of(meta["model"])
+        return Checkpoint(tensors, config, _scheme(meta.get("scheme"), config), meta["state"])
+    except (AttributeError, KeyError, TypeError, ValueError, InputError) as error:
         raise WeightsError(f"{path}: the checkpoint's configuration is broken: {error}") from None
+
+
+def _scheme(value: Any, config: ModelConfig) -> Scheme:
+    """The scheme that a file names or describes; one of aadn 0.1 says nothing but a count."""
+    if value is None:
+        return scheme_of(config.landmarks)
+    scheme = Scheme.of(value) if isinstance(value, dict) else SCHEMES[value]
+    if scheme.size != config.landmarks:
+        raise InputError(f"scheme {scheme.name!r} does not have {config.landmarks} landmarks")
+    return scheme
 
 
 def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
@@ -94,17 +121,20 @@ def load_state(module: torch.nn.Module, tensors: dict[str, Tensor], path: Path) 
     module.load_state_dict(tensors)
 
 
-def load_model(path: Path) -> tuple[Network, ModelConfig, dict[str, Any]]:
+def load_model(path: Path) -> tuple[Network, Checkpoint]:
     """The network of a checkpoint with its averaged weights, ready for inference.
 
-    Also its configuration and the state that it was saved with. Raises WeightsError as `load` does,
-    and if the weights are of another model.
+    Also the checkpoint. Raises WeightsError as `load` does, and if the weights are of another
+    model.
     """
-    tensors, config, state = load(path)
-    network = build(config)
-    weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
+    checkpoint = load(path)
+    try:
+        network = build(checkpoint.config)
+    except InputError as error:
+        raise WeightsError(f"{path}: {error}") from None
+    weights = checkpoint.weights()
     load_state(network, weights | _lacking(weights, network, SHAPE), path)
-    return network.eval(), config, state
+    return network.eval(), checkpoint
 
 
 def _named(tensors: Iterable[str]) -> str:
@@ -120,105 +150,32 @@ def _lacking(
     return {name: t for name, t in network.state_dict().items() if name.startswith(lacking)}
 
 
-def start_from(network: Network, config: ModelConfig, path: Path) -> str:
+def start_from(network: Network, config: ModelConfig, scheme: Scheme, path: Path) -> str:
     """Fill a network with a checkpoint's averaged weights, to train on from them.
 
     The checkpoint's input may be of another size, where the network's weights do not depend on it.
     A part that older checkpoints lack keeps the values it has in `network`. Returns a line that
     says what was loaded and what was not. Raises WeightsError as `load_model` does, and if the
-    checkpoint's configuration is not `config` in all but the size.
+    checkpoint is of another network or scheme.
     """
-    tensors, other, _ = load(path)
-    if dataclasses.replace(other, size=config.size) != config:
-        raise WeightsError(f"{path}: expected {config}, got {other}")
-    weights = {n.removeprefix("ema."): t for n, t in tensors.items() if n.startswith("ema.")}
+    checkpoint = load(path)
+    now, then = (dataclasses.asdict(one) for one in (config, checkpoint.config))
+    differences = [
+        f"{option(name, then[name])} there, {option(name, now[name])} here"
+        for name in now
+        if name not in ("size", "landmarks") and now[name] != then[name]
+    ]
+    if checkpoint.scheme != scheme:
+        differences.append(
+            f"scheme {checkpoint.scheme.name} ({checkpoint.scheme.size} points) there, "
+            f"{scheme.name} ({scheme.size} points) here"
+        )
+    if differences:
+        raise WeightsError(
+            f"{path}: is of another network than the one to train: {'; '.join(differences)}"
+        )
+    weights = checkpoint.weights()
     kept = _lacking(weights, network, SPREAD, SHAPE)
     load_state(network, weights | kept, path)
     left = f", which lacks {_named(kept)}: new weights there" if kept else ""
-    return f"starting from {path}{left}"
-
-
-class TorchNetwork:
-    """A checkpoint behind the same interface as aadn.inference.onnx.Network: crops to landmarks."""
-
-    def __init__(
-        self,
-        network: Network,
-        config: ModelConfig,
-        visibility_threshold: float = VISIBILITY_THRESHOLD,
-    ) -> None:
-        self.network = Deployed(network.folded())
-        self.card = Card(
-            model=config.name,
-            scheme=scheme_of(config.landmarks).name,
-            landmarks=config.landmarks,
-            size=config.input_size,
-            crop_factor=CROP_FACTOR,
-            visibility_threshold=visibility_threshold,
-        )
-
-    def __call__(self, crops: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32, Float32]:
-        """Crops (N, S, S, 3) uint8 RGB -> points, visibility, occlusion and uncertainty.
-
-        As `aadn.inference.onnx.Network` gives them.
-        """
-        starts = range(0, max(1, len(crops)), CHUNK)
-        parts = [torch.from_numpy(crops[i : i + CHUNK]) for i in starts]
-        with torch.inference_mode():
-            outputs = [self.network(part) for part in parts]
-        points, visibility, occlusion, uncertainty = (
-            torch.cat(arrays).numpy() for arrays in zip(*outputs, strict=True)
-        )
-        return points, visibility, occlusion, uncertainty
-
-
-class Deployed(torch.nn.Module):
-    """A network with its normalisation inside and pixels outside: what is exported to ONNX."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-        with torch.inference_mode():
-            seen = network.eval()(torch.zeros(1, 3, network.size, network.size)).seen
-        cells = OCCLUSION_GRID if seen is None else seen.shape[1]
-        self.register_buffer("resize", _area_weights(cells, OCCLUSION_GRID))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Crops (N, S, S, 3) uint8 RGB.
-
-        Returns points (N, L, 2) in crop pixels; visibility (N, L) in [0, 1]; occlusion (N, 7, 7)
-        = 1 - P in [0, 1], P averaged to 7×7 by area, NaN without a distillation module; and
-        uncertainty (N, L) in crop pixels, NaN without that head.
-        """
-        prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
-        points = prediction.points * self.network.size - 0.5
-        if prediction.seen is None:
-            occlusion = torch.full_like(points[:, :OCCLUSION_GRID, :1], torch.nan)
-            occlusion = occlusion.expand(-1, -1, OCCLUSION_GRID)
-        else:
-            assert isinstance(self.resize, Tensor)
-            occlusion = 1 - self.resize @ prediction.seen.float() @ self.resize.T
-        if prediction.uncertainty is None:
-            uncertainty = torch.full_like(points[..., 0], torch.nan)
-        else:
-            uncertainty = prediction.uncertainty * self.network.size
-        return points, torch.sigmoid(prediction.visibility), occlusion, uncertainty
-
-
-def _area_weights(source: int, target: int) -> Tensor:
-    """Matrix (target, source) that averages `source` equal cells to `target` equal cells."""
-    low = torch.arange(target)[:, None] * source / target
-    high = low + source / target
-    cell = torch.arange(source)[None, :]
-    share = torch.minimum(high, cell + 1) - torch.maximum(low, cell)
-    return share.clamp(min=0) * target / source
-
-
-def load_network(path: Path) -> TorchNetwork:
-    """A checkpoint as a callable for evaluation; WeightsError as in `load`.
-
-    Its visibility threshold is the one that training chose on the validation faces.
-    """
-    network, config, state = load_model(path)
-    chosen = state.get("metrics", {}).get("visibility_threshold")
-    return TorchNetwork(network, config, chosen or VISIBILITY_THRESHOLD)
+    return f"starting from {path} ({config.input_size} pixels){left}"

@@ -14,8 +14,8 @@ class Prediction(NamedTuple):
         points: (B, L, 2) in crop units: 0 is the left (top) edge of the crop, 1 the right
             (bottom) edge, so a pixel coordinate is `points * S - 0.5`.
         visibility: (B, L) logits; sigmoid is the probability that the landmark is seen.
-        seen: (B, h, w) the distillation module's P in [0, 1]: per position, the probability that
-            what is there belongs to the visible face. None for a network without that module.
+        visible_map: (B, h, w) the distillation module's P in [0, 1]: per position, the probability
+            that what is there belongs to the visible face. None for a network without that module.
         heatmaps: (B, L, H, W) logits of each landmark's place, or None for regression heads.
         uncertainty: (B, L) expected distance of each point to the true place, in crop units,
             greater than 0; None for a network without that head.
@@ -23,6 +23,6 @@ class Prediction(NamedTuple):
 
     points: Tensor
     visibility: Tensor
-    seen: Tensor | None = None
+    visible_map: Tensor | None = None
     heatmaps: Tensor | None = None
     uncertainty: Tensor | None = None

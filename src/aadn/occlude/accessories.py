@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from aadn.occlude.overlay import Alpha, FaceFrame, Overlay
 from aadn.occlude.shapes import superellipse
 from aadn.occlude.textures import Colour, Paints, any_colour, clouds, tone
-from aadn.schemes import scheme_of
 
 Rng = np.random.Generator
 Points = NDArray[np.floating]
@@ -98,9 +97,8 @@ def mask_fit(rng: Rng) -> str:
 
 def mask(overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints) -> None:
     """A face mask from the nose's bridge to below the chin, with folds and straps."""
-    contours = scheme_of(len(points)).contours
     high = rng.uniform(0.2, 0.75)
-    jaw = np.asarray(points, np.float64)[list(contours["jaw"][0] if "jaw" in contours else ())]
+    jaw = np.asarray(points, np.float64)[list(frame.scheme.groups.get("jaw", ()))]
     middle = frame.place(np.array([[0.0, 1.0]]))[0]
     # Pointed, round or square below, with a few corners or many.
     turn = np.linspace(np.pi - 0.1, 0.1, int(rng.choice([5, 6, 8, 15])))

@@ -15,6 +15,7 @@ from aadn.errors import InputError
 from aadn.geometry import FloatArray
 from aadn.occlude.accessories import mask_fit
 from aadn.occlude.overlay import FaceFrame, Image, Overlay
+from aadn.schemes import IBUG68
 
 _LARGEST = 512
 """Cut-outs are kept at most this large: crops are smaller, and warps read fewer pixels."""
@@ -132,7 +133,7 @@ def wear_mask(
     """Fit a random mask by its anchors: its left and right half, each by four of them."""
     target = frame.place(_ANCHORS + rng.normal(0, 0.06, _ANCHORS.shape))
     turned = 0.0
-    if len(points) == 68 and np.isfinite(points).all():
+    if frame.scheme == IBUG68 and np.isfinite(points).all():
         fit = mask_fit(rng)
         if fit == "own":
             target = frame.place(_ANCHORS * rng.uniform([0.95, 0.9], [1.2, 1.2]))

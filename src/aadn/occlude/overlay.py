@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.geometry import FloatArray, box_of_points
-from aadn.schemes import scheme_of
+from aadn.schemes import Scheme
 
 Image = NDArray[np.uint8]
 Alpha = NDArray[np.float32]
@@ -28,32 +28,31 @@ class FaceFrame:
 
     In them, for any scheme and pose: brows at v ≈ -0.4, hairline -1.2, nose tip (0, 0.6), chin
     (0, 1.7), ears (±2.1, 0.1). `unit` is a length in pixels, about the distance of the eyes.
+    `scheme` is that of the landmarks it is of.
     """
 
     origin: FloatArray
     across: FloatArray
     down: FloatArray
     unit: float
+    scheme: Scheme
 
     @classmethod
-    def of(cls, points: NDArray[np.floating]) -> FaceFrame:
-        """The frame of landmarks (L, 2), L one of the known schemes.
+    def of(cls, points: NDArray[np.floating], scheme: Scheme) -> FaceFrame:
+        """The frame of a scheme's landmarks (L, 2).
 
-        Where an eye or the mouth is not labelled (NaN), it is read off the landmarks' box.
+        Where an eye or the mouth is not labelled (NaN), or the scheme has no such group, it is
+        read off the landmarks' box.
         """
-        scheme = scheme_of(len(points))
         points = np.asarray(points, np.float64)
-        right, left = (
-            points[list(group)].mean(axis=0) for group in scheme.normalisers["inter-pupil"]
+        right, left, mouth = (
+            points[list(scheme.groups[name])].mean(axis=0)
+            if name in scheme.groups
+            else np.full(2, np.nan)
+            for name in ("right eye", "left eye", "mouth")
         )
-        lips = [
-            index
-            for name, (indices, _) in scheme.contours.items()
-            if name in ("outer lips", "mouth", "upper lip", "lower lip")
-            for index in indices
-        ]
         origin = (right + left) / 2
-        down = points[lips].mean(axis=0) - origin
+        down = mouth - origin
         across = (left - right) / 2
         if not np.isfinite([origin, down, across]).all():
             x0, y0, x1, y1 = box_of_points(points)
@@ -67,7 +66,7 @@ class FaceFrame:
         if np.hypot(*across) < floor:
             across = floor * np.array([down[1], -down[0]]) / np.hypot(*down)
         unit = max(2 * float(np.hypot(*across)), float(np.hypot(*down)))
-        return cls(origin, across, down, unit)
+        return cls(origin, across, down, unit, scheme)
 
     def place(self, uv: NDArray[np.floating] | list[tuple[float, float]]) -> FloatArray:
         """Pixels (N, 2) of face coordinates (N, 2)."""

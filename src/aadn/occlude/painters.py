@@ -85,7 +85,7 @@ def other_face(
         blob(overlay, frame, points, rng, paints)
         return
     chosen = int(rng.integers(len(paints.pictures)))
-    source = FaceFrame.of(paints.points[chosen])
+    source = FaceFrame.of(paints.points[chosen], frame.scheme)
     side = rng.choice([-1.0, 1.0])
     scale = frame.unit / source.unit * rng.uniform(0.7, 1.3)
     angle = float(rng.normal(0, 12))
@@ -112,7 +112,7 @@ def printed_face(
         return
     chosen = int(rng.integers(len(paints.pictures)))
     corners = np.array([[-1.0, 0], [1, 0], [0, 1]])
-    source = FaceFrame.of(paints.points[chosen]).place(corners)
+    source = FaceFrame.of(paints.points[chosen], frame.scheme).place(corners)
     target = frame.place(corners + rng.normal(0, 0.2, 2) + rng.normal(0, 0.1, (3, 2)))
     matrix = np.asarray(
         cv2.getAffineTransform(source.astype(np.float32), target.astype(np.float32)), np.float64

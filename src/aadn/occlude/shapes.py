@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from aadn.geometry import FloatArray
 from aadn.occlude.overlay import Alpha, Colours, FaceFrame, Overlay, fixed
 from aadn.occlude.textures import Colour
-from aadn.schemes import scheme_of
 
 _NEUTRAL = 170.0
 """Level of a Solid's light that leaves a colour as it is."""
@@ -157,7 +156,7 @@ def head(overlay: Overlay, frame: FaceFrame, points: NDArray[np.floating]) -> Al
     turn = np.linspace(0, np.pi, 16)
     top = np.stack([1.9 * np.cos(turn), 0.1 - 1.4 * np.sin(turn)], axis=1)
     outline = [frame.place(top), np.asarray(points, np.float64)]
-    if "jaw" not in scheme_of(len(points)).contours:
+    if "jaw" not in frame.scheme.groups:
         bottom = np.stack([1.95 * np.cos(turn), 0.1 + 1.6 * np.sin(turn)], axis=1)
         outline.append(frame.place(bottom))
     every = np.concatenate(outline)

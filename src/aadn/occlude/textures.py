@@ -94,9 +94,8 @@ class Look:
     grey: bool
 
     @classmethod
-    def of(cls, image: Image, points: NDArray[np.floating]) -> Look:
-        """Read off a picture (H, W, 3) and its landmarks (L, 2)."""
-        frame = FaceFrame.of(points)
+    def of(cls, image: Image, frame: FaceFrame) -> Look:
+        """Read off a picture (H, W, 3) and the frame of its face."""
         cheeks = [(u, v) for u in (-0.95, -0.75, 0.75, 0.95) for v in (0.45, 0.6)]
         skin = _sampled(image, frame, [*cheeks, (-0.1, 0.45), (0.1, 0.45)])
         hairline = [(u, v) for u in (-0.9, -0.45, 0.0, 0.45, 0.9) for v in (-1.35, -1.5, -1.65)]
@@ -130,7 +129,7 @@ class Paints:
 
     Attributes:
         pictures: (N, H, W, 3) uint8, crops of other faces to cut pieces from, or None.
-        points: (N, L, 2) their landmarks, or None.
+        points: (N, L, 2) their landmarks, of the scheme that is painted over, or None.
         textures: RGB pictures of fabrics and the like.
         look: the colours of the face that is painted over, or None.
     """

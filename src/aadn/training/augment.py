@@ -18,15 +18,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aadn.geometry import BORDER_VALUE, FloatArray, beyond, invert, transform
-from aadn.occlude import Cutouts, Look, Overlay, Paints, paint_occluders
-from aadn.occlude.overlay import FaceFrame
-from aadn.schemes import Scheme, scheme_of
+from aadn.geometry import BORDER_VALUE, FloatArray, beyond, invert, to_units, transform
+from aadn.models.inputs import normalise
+from aadn.occlude.cutouts import Cutouts
+from aadn.occlude.overlay import FaceFrame, Overlay
+from aadn.occlude.textures import Look, Paints
+from aadn.occlude.training import paint_occluders
 from aadn.training.crops import CropSet
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation of RGB in [0, 1] (DESIGN §2)."""
 
 MAP_CELLS = 32
 """Side of the map that says which part of the crop is face, and which is covered."""
@@ -72,8 +70,8 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
         points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
         visible (L,) float32: 1 seen, 0 hidden, NaN where unknown or not labelled.
-        face, seen (M, M) float32: share of a cell that is face and known to be covered or not;
-            share that nothing covers.
+        face, visible_map (M, M) float32: share of a cell that is face and known to be covered or
+            not; share that nothing covers.
         colour (S, S, 3), alpha (S, S) uint8: the occluders, colour multiplied by alpha.
         light (9,) float32: gain of R, G, B, contrast, brightness, greyness, blur's sigma in
             pixels, side of the low-resolution copy in pixels (0 = none), noise's sigma.
@@ -105,7 +103,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         self.occluders = occluders
         self.mirror_epochs = mirror_epochs
         self.label_offset = label_offset
-        self.scheme: Scheme = scheme_of(crops.points.shape[1])
+        self.scheme = crops.scheme
         self.paints = Paints(crops.images, crops.points, cutouts.textures if cutouts else ())
 
     def __len__(self) -> int:
@@ -130,26 +128,26 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
             offset = self.label_offset * self.crops.scales[index]
             points = points - 2 * offset * to_crop[:, 0]
 
-        overlay = Overlay(size, size)
+        overlay, frame = Overlay(size, size), FaceFrame.of(points, self.scheme)
         if self.occluders:
-            look = Look.of(self.crops.images[index], self.crops.points[index])
-            paints = replace(self.paints, look=look)
-            paint_occluders(overlay, points, rng, paints, self.cutouts)
-        unit = FaceFrame.of(points).unit
+            stored = FaceFrame.of(self.crops.points[index], self.scheme)
+            paints = replace(self.paints, look=Look.of(self.crops.images[index], stored))
+            paint_occluders(overlay, frame, points, rng, paints, self.cutouts)
+        unit = frame.unit
         labelled = np.isfinite(points).all(axis=1)
-        face, seen = _face(points[labelled], size), 1 - overlay.hiding
+        face, uncovered = _face(points[labelled], size), 1 - overlay.hiding
         # What the picture itself hides is known at its landmarks only.
-        _dab(seen, points[labelled & (visible == 0)], unit, 0.0)
+        _dab(uncovered, points[labelled & (visible == 0)], unit, 0.0)
         _dab(face, points[labelled & np.isnan(visible)], unit, 0.0)
         covered = ~overlay.visible(points, unit) | beyond(points, size, size)
         visible = np.where(covered, 0.0, visible)
         return {
             "index": index,
             "matrix": invert(to_crop).astype(np.float32),
-            "points": ((points + 0.5) / size).astype(np.float32),
+            "points": to_units(points, size).astype(np.float32),
             "visible": np.where(labelled, visible, np.nan).astype(np.float32),
             "face": _cells(face),
-            "seen": _cells(seen),
+            "visible_map": _cells(uncovered),
             "colour": np.clip(overlay.colour + 0.5, 0, 255).astype(np.uint8),
             "alpha": np.clip(overlay.alpha * 255 + 0.5, 0, 255).astype(np.uint8),
             "light": self._light(rng).astype(np.float32),
@@ -206,13 +204,6 @@ def _cells(share: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(small, np.float32)
 
 
-def normalise(images: Tensor) -> Tensor:
-    """RGB (B, 3, S, S) in [0, 1] to zero mean and unit deviation as on ImageNet."""
-    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / std
-
-
 def apply(crops: Tensor, batch: dict[str, Tensor]) -> Tensor:
     """Make the pictures of a batch of draws.
 
@@ -261,7 +252,7 @@ def _sampling_grid(matrix: Tensor, size: int, stored: int) -> Tensor:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     homogeneous = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # S S 3
     pixels = torch.einsum("hwk,bck->bhwc", homogeneous, matrix)
-    return (2 * pixels + 1) / stored - 1
+    return 2 * to_units(pixels, stored) - 1
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:

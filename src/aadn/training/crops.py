@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from aadn.data.folders import check_points
 from aadn.data.samples import Sample
-from aadn.geometry import CROP_FACTOR, beyond, crop_matrix, scale_of, transform, warp
+from aadn.geometry import CROP_FACTOR, Crop, beyond
+from aadn.schemes import Scheme
 
 MARGIN = 1.5
 """Stored crops are this much wider than what a network sees: room to turn and shift."""
@@ -28,6 +29,7 @@ class CropSet:
             the picture counts as seen.
         margin: side of a stored crop over the side of what a network sees.
         scales: (N,) pixels of the stored crop for one of the source picture.
+        scheme: whose landmarks they are.
     """
 
     images: NDArray[np.uint8]
@@ -35,10 +37,16 @@ class CropSet:
     visible: NDArray[np.float64]
     margin: float
     scales: NDArray[np.float64]
+    scheme: Scheme
 
 
 def cut_crops(
-    samples: Sequence[Sample], size: int, margin: float = MARGIN, *, title: str = "reading"
+    samples: Sequence[Sample],
+    scheme: Scheme,
+    size: int,
+    margin: float = MARGIN,
+    *,
+    title: str = "reading",
 ) -> CropSet:
     """Read and cut every sample.
 
@@ -47,7 +55,7 @@ def cut_crops(
     read and AnnotationError for points that cannot belong to it.
     """
     stored = round(size * margin)
-    count, landmarks = len(samples), len(samples[0].points)
+    count, landmarks = len(samples), scheme.size
     images = np.empty((count, stored, stored, 3), np.uint8)
     points = np.empty((count, landmarks, 2))
     visible = np.ones((count, landmarks))
@@ -55,12 +63,12 @@ def cut_crops(
     for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
         image = sample.picture()
         check_points(sample, image.shape[1], image.shape[0])
-        matrix = crop_matrix(sample.box, stored, CROP_FACTOR * margin)
-        images[i] = warp(image, matrix, stored)
-        scales[i] = scale_of(matrix)
-        points[i] = transform(sample.points, matrix)
+        crop = Crop.around(sample.box, stored, CROP_FACTOR * margin)
+        images[i] = crop.cut(image)
+        scales[i] = crop.scale
+        points[i] = crop.to_crop(sample.points)
         if sample.visible is not None:
             visible[i] = sample.visible
         outside = beyond(sample.points, image.shape[1], image.shape[0])
         visible[i][outside | beyond(points[i], stored, stored)] = 0.0
-    return CropSet(images, points, visible, margin, scales)
+    return CropSet(images, points, visible, margin, scales, scheme)

@@ -13,6 +13,7 @@ from aadn.data.mat import load_mat
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
+from aadn.schemes import AFLW19
 
 FILE = "AFLWinfo_release.mat"
 """The labels of both splits."""
@@ -117,7 +118,7 @@ def _order(array: NDArray[Any], count: int, file: Path) -> NDArray[np.intp]:
 RELEASE = Release(
     name="aflw",
     title="AFLW",
-    landmarks=19,
+    scheme=AFLW19,
     # How many of the training faces are frontal is not published.
     counts={"train": {"all": 20_000}, "test": {"all": 4386, "frontal": 1314}},
     read=read_aflw,

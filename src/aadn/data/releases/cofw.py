@@ -19,6 +19,7 @@ from aadn.data.folders import check_points, face_box
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, ImageError, MissingDependencyError
+from aadn.schemes import COFW29
 
 FILES: dict[Split, str] = {"train": "COFW_train_color.mat", "test": "COFW_test_color.mat"}
 """The file of each split."""
@@ -134,7 +135,7 @@ def read_cofw(folder: Path, split: Split) -> list[Sample]:
 RELEASE = Release(
     name="cofw",
     title="COFW",
-    landmarks=29,
+    scheme=COFW29,
     counts={"train": {"all": 1345, "lfpw": 845, "cofw": 500}, "test": {"all": 507}},
     read=read_cofw,
     holds="""\

@@ -14,6 +14,7 @@ from aadn.data.releases.cofw import FILES, cell_pictures
 from aadn.data.releases.cofw import SOURCE as COFW_SOURCE
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
+from aadn.schemes import IBUG68
 
 _LABELS = re.compile(r"(\d+)_points\.mat")
 
@@ -66,7 +67,7 @@ def read_cofw68(folder: Path, split: Split) -> list[Sample]:
 RELEASE = Release(
     name="cofw68",
     title="COFW-68",
-    landmarks=68,
+    scheme=IBUG68,
     counts={"test": {"all": 507}},
     read=read_cofw68,
     holds="""\

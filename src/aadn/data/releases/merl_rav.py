@@ -15,6 +15,7 @@ from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
 from aadn.geometry import box_of_points
+from aadn.schemes import IBUG68
 
 # Poses as the release has them in folders, and as the paper reports them.
 _PARTS = {
@@ -126,7 +127,7 @@ def _aflw_name(face: Path) -> str:
 RELEASE = Release(
     name="merl-rav",
     title="MERL-RAV",
-    landmarks=68,
+    scheme=IBUG68,
     counts={
         "train": {"all": 15_449, "frontal": 8778, "half-profile": 2401, "profile": 4270},
         "test": {"all": 3865, "frontal": 2195, "half-profile": 601, "profile": 1069},

@@ -17,6 +17,7 @@ from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, ImageError
 from aadn.images import quiet_opencv
+from aadn.schemes import IBUG68
 
 _VIDEOS: dict[Split, dict[str, str]] = {
     "train": {
@@ -273,7 +274,7 @@ def _broken(video: str) -> set[int]:
 RELEASE = Release(
     name="300vw",
     title="300VW",
-    landmarks=68,
+    scheme=IBUG68,
     counts={
         "train": {"all": 50},
         "test": {"all": 64, "category 1": 31, "category 2": 19, "category 3": 14},

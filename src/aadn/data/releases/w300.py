@@ -8,6 +8,7 @@ from pathlib import Path
 from aadn.data.folders import read_folder
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
+from aadn.schemes import IBUG68
 
 # The split of Ren et al. (CVPR 2014), by which all later work reports 300W.
 _FOLDERS: dict[Split, dict[str, tuple[str, ...]]] = {
@@ -39,7 +40,7 @@ def read_300w(folder: Path, split: Split) -> list[Sample]:
 RELEASE = Release(
     name="300w",
     title="300W",
-    landmarks=68,
+    scheme=IBUG68,
     counts={
         "train": {"all": 3148, "afw": 337, "helen": 2000, "lfpw": 811},
         "test": {"all": 689, "common": 554, "challenging": 135, "helen": 330, "lfpw": 224},

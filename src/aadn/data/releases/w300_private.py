@@ -8,6 +8,7 @@ from pathlib import Path
 from aadn.data.folders import read_folder
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
+from aadn.schemes import IBUG68
 
 _PARTS = {"01_Indoor": "indoor", "02_Outdoor": "outdoor"}
 
@@ -30,7 +31,7 @@ def read_300w_private(folder: Path, split: Split) -> list[Sample]:
 RELEASE = Release(
     name="300w-private",
     title="300W private",
-    landmarks=68,
+    scheme=IBUG68,
     counts={"test": {"all": 600, "indoor": 300, "outdoor": 300}},
     read=read_300w_private,
     holds="""\

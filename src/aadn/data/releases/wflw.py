@@ -11,6 +11,7 @@ from aadn.data.folders import face_box, stays_below
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
+from aadn.schemes import WFLW98
 
 _ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
 _COORDINATES = 2 * 98
@@ -101,7 +102,7 @@ def _numbers(words: list[str], where: str) -> NDArray[np.float64]:
 RELEASE = Release(
     name="wflw",
     title="WFLW",
-    landmarks=98,
+    scheme=WFLW98,
     counts={
         "train": {"all": 7500},
         "test": {

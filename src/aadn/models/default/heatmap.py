@@ -8,9 +8,7 @@ landmarks and by the shape of faces.
 
 from __future__ import annotations
 
-import copy
 import math
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from aadn.errors import InputError
 from aadn.models.default.landmark_attention import LandmarkAttention
 from aadn.models.default.shape_completion import ShapeCompletion
+from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule
 from aadn.models.paper.geometry_aware import GeometryAwareModule
 from aadn.models.paper.resnet import BasicBlock, Float32Linear, conv_bn_relu
@@ -36,7 +35,7 @@ FIRST_UNCERTAINTY = 0.02
 """What they start from, in crop units: about the error of a trained network."""
 
 
-class HeatmapAadn(nn.Module):
+class HeatmapAadn(Network):
     """Heatmaps at a quarter of the input's resolution, refined by what landmarks say of others.
 
     Args:
@@ -124,12 +123,12 @@ class HeatmapAadn(nn.Module):
         c1 = self.stage1(self.stem(image))  # (B, w1, S/4, S/4)
         c2 = self.stage2(c1)  # (B, w2, S/8, S/8)
         f = self.stage3(c2)  # (B, w3, S/16, S/16)
-        clean, seen = self.distillation(f)  # (B, w3, S/16, S/16), (B, S/16, S/16)
+        clean, visible_map = self.distillation(f)  # (B, w3, S/16, S/16), (B, S/16, S/16)
         context = self.context(self.geometry(f).to(f.dtype))  # (B, w2)
         p2 = self.top(clean) + context[:, :, None, None]
-        seen2, seen1 = _enlarged(seen[:, None], 2), _enlarged(seen[:, None], 4)
-        p2 = self.up2(_enlarged(p2, 2) + self.lateral2(c2) * seen2)  # (B, w2, S/8, S/8)
-        p1 = _enlarged(self.narrow(p2), 2) + self.lateral1(c1) * seen1
+        map2, map1 = (_enlarged(visible_map[:, None], factor) for factor in (2, 4))
+        p2 = self.up2(_enlarged(p2, 2) + self.lateral2(c2) * map2)  # (B, w2, S/8, S/8)
+        p1 = _enlarged(self.narrow(p2), 2) + self.lateral1(c1) * map1
         p1 = self.up1(p1)  # (B, w1, S/4, S/4)
         heatmaps = SHARPNESS * self.heatmap(p1).float()  # (B, L, S/4, S/4)
         weights = torch.softmax(heatmaps.flatten(2), dim=2)  # (B, L, S/4·S/4)
@@ -147,15 +146,11 @@ class HeatmapAadn(nn.Module):
         # No gradient to what is known of the points: it is not to be bent to make them fit.
         known = torch.sigmoid(visibility.detach()), uncertainty.detach()
         points = points + self.shape(points, *known)
-        return Prediction(points, visibility, seen, heatmaps, uncertainty)
+        return Prediction(points, visibility, visible_map, heatmaps, uncertainty)
 
     def regularisation(self) -> Tensor:
         """0: there is no M here. A scalar."""
         return self.name.new_zeros(())
-
-    def folded(self) -> Self:
-        """A copy for inference; there is nothing to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)
 
 
 def _enlarged(x: Tensor, factor: int) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Self, TypedDict, Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule, DistillationModule
 from aadn.models.paper.geometry_aware import WIDTH, GeometryAwareModule
 from aadn.models.paper.low_rank import RANK, LowRankModule
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
     mean_shape: Tensor | None
 
 
-class OcclusionAdaptiveNetwork(nn.Module):
+class OcclusionAdaptiveNetwork(Network):
     """Trunk -> F; X = [GM(F); distillation(F)]; LM(X) -> landmarks.
 
     Args:
@@ -85,15 +85,15 @@ class OcclusionAdaptiveNetwork(nn.Module):
         """Image (B, 3, size, size), ImageNet mean/std -> Prediction (heatmaps None)."""
         check_image(image, self.size)
         f = self.trunk(image)  # (B, 512, h, w)
-        clean, seen = f, None
+        clean, visible_map = f, None
         if self.distillation is not None:
-            clean, seen = self.distillation(f)  # (B, 512, h, w), (B, h, w)
+            clean, visible_map = self.distillation(f)  # (B, 512, h, w), (B, h, w)
         x = clean.flatten(1)  # (B, 512·h·w)
         if self.geometry is not None:
             x = torch.cat([self.geometry(f), x], dim=1)  # X (B, width² + 512·h·w)
         points = self.regression(x).unflatten(1, (self.landmarks, 2))  # (B, L, 2)
         visibility = self.visibility(f.mean(dim=(2, 3)))  # (B, L)
-        return Prediction(points, visibility, seen)
+        return Prediction(points, visibility, visible_map)
 
     def regularisation(self) -> Tensor:
         """‖M‖_* of eq. 1, to be weighted by α; 0 without LM. A scalar."""
@@ -106,7 +106,7 @@ class OcclusionAdaptiveNetwork(nn.Module):
 
         It is smaller where 2L < K, about; with K = 64 and 68 points LM's two layers stay.
         """
-        network = copy.deepcopy(self).eval().requires_grad_(False)
+        network = super().folded()
         if isinstance(network.regression, LowRankModule):
             one = network.regression.folded()
             if one.weight.numel() < sum(p.numel() for p in network.regression.parameters()):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Self
+from torch import Tensor
 
-from torch import Tensor, nn
-
+from aadn.models.network import Network
 from aadn.models.paper.resnet import (
     CHANNELS,
     Float32Linear,
@@ -18,7 +16,7 @@ from aadn.models.paper.resnet import (
 from aadn.models.prediction import Prediction
 
 
-class Resnet18(nn.Module):
+class Resnet18(Network):
     """ResNet-18 with `layer4.1`, and landmarks regressed from its pooled features.
 
     Args:
@@ -43,7 +41,7 @@ class Resnet18(nn.Module):
         self.visibility = Float32Linear(CHANNELS, landmarks)  # our addition, as in the others
 
     def forward(self, image: Tensor) -> Prediction:
-        """Image (B, 3, size, size), ImageNet mean/std -> Prediction (seen, heatmaps None)."""
+        """Image (B, 3, size, size), ImageNet mean/std -> Prediction of points and visibility."""
         check_image(image, self.size)
         pooled = self.trunk(image).mean(dim=(2, 3))  # (B, 512)
         points = self.regression(pooled).unflatten(1, (self.landmarks, 2))  # (B, L, 2)
@@ -52,7 +50,3 @@ class Resnet18(nn.Module):
     def regularisation(self) -> Tensor:
         """0: there is no M. A scalar."""
         return self.visibility.weight.new_zeros(())
-
-    def folded(self) -> Self:
-        """A copy for inference; there is nothing to fold."""
-        return copy.deepcopy(self).eval().requires_grad_(False)

@@ -1,0 +1,97 @@
+"""Where networks come from: those embedded in the package by name, others by their file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from aadn.errors import MissingDependencyError, WeightsError
+from aadn.inference.backend import Backend
+from aadn.inference.onnx import OnnxBackend
+
+FOLDER = Path(__file__).parents[1] / "weights"
+
+EMBEDDED = {"default": FOLDER / "default.onnx"}
+"""The networks that come with the package, each with its card, a JSON file, beside it."""
+
+DEFAULT = "default"
+
+
+def load_exported(weights: str | Path | None = None, *, threads: int | None = None) -> OnnxBackend:
+    """The network of an ONNX file.
+
+    Args:
+        weights: the name of an embedded network, whose sha256 is checked, or a file of
+            `aadn export`; None for the default.
+        threads: that compute it; None for one for each core.
+
+    Raises:
+        WeightsError: the file is missing, broken or not one of ours.
+        InputError: fewer than one thread.
+    """
+    name = DEFAULT if weights is None else str(weights)
+    if name in EMBEDDED:
+        _check_digest(EMBEDDED[name])
+        return OnnxBackend(EMBEDDED[name], threads=threads)
+    if Path(name).suffix.lower() == ".safetensors":
+        raise WeightsError(
+            f"{name}: is a checkpoint, expected an ONNX file; export it first: "
+            f"`aadn export {name} --out {Path(name).with_suffix('.onnx').name}`"
+        )
+    return OnnxBackend(Path(name), threads=threads)
+
+
+def load_weights(weights: str | Path | None = None, *, threads: int | None = None) -> Backend:
+    """The network of an exported file, as `load_exported`, or of a `.safetensors` checkpoint.
+
+    Raises WeightsError for a file that is missing, broken or of another kind, and
+    MissingDependencyError if a checkpoint is given and PyTorch is not installed.
+    """
+    if weights is None or str(weights) in EMBEDDED:
+        return load_exported(weights, threads=threads)
+    path = Path(weights)
+    if path.suffix.lower() == ".onnx":
+        return load_exported(path, threads=threads)
+    if path.suffix.lower() != ".safetensors":
+        raise WeightsError(
+            f"{path}: expected an .onnx file of 'aadn export' or a .safetensors checkpoint of "
+            f"'aadn train', or the name of an embedded network: {', '.join(EMBEDDED)}"
+        )
+    try:
+        from aadn.inference.pytorch import TorchBackend
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: a checkpoint needs {error.name or 'PyTorch'}; install it with "
+            "`pip install '.[train]'`, or give an .onnx file"
+        ) from None
+    return TorchBackend.load(path)
+
+
+def digest(weights: str | Path | None = None) -> str:
+    """sha256 of a network's file, named as in `load_weights`."""
+    path = EMBEDDED.get(DEFAULT if weights is None else str(weights)) or Path(str(weights))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_digest(path: Path) -> None:
+    """Raise WeightsError unless an embedded file is the one that its card describes."""
+    card = path.with_suffix(".json")
+    try:
+        expected = json.loads(card.read_text("utf-8"))["sha256"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WeightsError(
+            f"{card}: the embedded model's card cannot be read ({error}); reinstall aadn"
+        ) from None
+    try:
+        got = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: the embedded model cannot be read ({error.strerror or error}); reinstall "
+            "aadn, or give a model of your own (weights=, --weights)"
+        ) from None
+    if got != expected:
+        raise WeightsError(
+            f"{path}: the embedded model is not the one its card describes (sha256 {got}, "
+            f"expected {expected}); reinstall aadn"
+        )

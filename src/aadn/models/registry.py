@@ -1,0 +1,133 @@
+"""The networks there are, by name, and what each of them can be told; read without PyTorch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from aadn.errors import InputError
+
+Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial", "none"]
+"""How ADM's two attentions are combined; the paper found the first best. The last three leave one
+or both out."""
+
+ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network.
+
+    Attributes:
+        network: where its class is, "module:Class".
+        size: usual side of the input in pixels.
+        loss: the terms of its loss and their weights, see `aadn.training.config.LossWeights`.
+        options: the fields of `ModelConfig` that it has.
+        trunk: whether it begins with a ResNet-18 that can start from that network's weights.
+    """
+
+    network: str
+    size: int
+    loss: Mapping[str, float]
+    options: tuple[str, ...] = ()
+    trunk: bool = False
+
+
+# The paper gives no weights: our choice.
+_PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
+_MODULES = ("geometry", "distillation", "low_rank")
+
+NETWORKS: dict[ModelName, Entry] = {
+    "resnet18": Entry("aadn.models.paper.resnet18:Resnet18", 224, _PAPER_LOSS, trunk=True),
+    "odn": Entry("aadn.models.paper.odn:Odn", 224, _PAPER_LOSS, _MODULES, trunk=True),
+    "aadn": Entry(
+        "aadn.models.paper.aadn:Aadn",
+        224,
+        _PAPER_LOSS,
+        ("reduction", "order", *_MODULES),
+        trunk=True,
+    ),
+    "heatmap": Entry(
+        "aadn.models.default.heatmap:HeatmapAadn",
+        128,
+        {
+            "absolute": 40.0,
+            "visibility": 0.5,
+            "heatmap": 0.4,
+            "visible_map": 0.3,
+            "uncertainty": 0.05,
+        },
+        ("reduction", "order"),
+    ),
+}
+"""Sizes are the paper's for its networks, our choice for our own, which is the default."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network.
+
+    Attributes:
+        name: resnet18, odn and aadn are the paper's; heatmap is our default.
+        landmarks: L; with --scheme, that of the scheme.
+        size: side of the input in pixels; 0 takes the network's usual one, or that of the
+            checkpoint that a run starts from.
+        reduction: r of the channel attention (aadn, heatmap).
+        order: of the two attentions (aadn, heatmap).
+        geometry: keep the geometry-aware module (odn, aadn).
+        distillation: keep the distillation module (odn, aadn).
+        low_rank: keep the low-rank learning module (odn, aadn).
+    """
+
+    name: ModelName = "heatmap"
+    landmarks: int = 68
+    size: int = 0
+    reduction: Literal[8, 16, 32, 64] = 8
+    order: Order = "channel-spatial"
+    geometry: bool = True
+    distillation: bool = True
+    low_rank: bool = True
+
+    @property
+    def input_size(self) -> int:
+        """Side of the input in pixels."""
+        return self.size or NETWORKS[self.name].size
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the network's class is told, beside landmarks and size.
+
+        Raises InputError for a value that is not the default of an option that the network does
+        not have: it would mean nothing.
+        """
+        entry, common = NETWORKS[self.name], ("name", "landmarks", "size")
+        for field in dataclasses.fields(self):
+            foreign = field.name not in (*common, *entry.options)
+            if foreign and getattr(self, field.name) != field.default:
+                have = [name for name, other in NETWORKS.items() if field.name in other.options]
+                raise InputError(
+                    f"{option(field.name, getattr(self, field.name))} means nothing for "
+                    f"{self.name}: it is an option of {', '.join(have)}"
+                )
+        return {name: getattr(self, name) for name in entry.options}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> ModelConfig:
+        """From a checkpoint's plain values; InputError for unknown fields or names."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - known:
+            raise InputError(f"unknown fields of a model: {', '.join(sorted(unknown))}")
+        config = cls(**values)
+        if config.name not in get_args(ModelName):
+            raise InputError(f"expected one of {', '.join(get_args(ModelName))}; got {config.name}")
+        return config
+
+
+def option(field: str, value: object) -> str:
+    """How the command line writes a value of `ModelConfig`: "--model.no-geometry" for example."""
+    name = field.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--model.{name}" if value else f"--model.no-{name}"
+    return f"--model.{name} {value}"
