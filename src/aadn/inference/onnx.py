@@ -10,7 +10,6 @@ is all NaN. Everything between pixels and points is in the graph.
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,10 @@ OUTPUTS = ("points", "visibility", "occlusion", "uncertainty")
 class OnnxBackend:
     """An exported network, ready to run.
 
-    Calls may come from several threads. It pickles by its file's path, and opens the file again
-    in a process that was forked, since ONNX Runtime's threads stay behind in the first one.
+    Calls may come from several threads. It pickles by its file's path, and opens the file again in
+    a process that was forked, since ONNX Runtime's threads stay behind in the first one. (Such a
+    process should end by `os._exit`, as those of `multiprocessing` do: ONNX Runtime's own clean-up
+    at a usual exit may wait for those threads.)
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
@@ -48,10 +49,9 @@ class OnnxBackend:
             raise InputError(f"expected 1 thread or more, got {threads}")
         self.path = Path(path).absolute()
         self.threads = threads
-        self._lock = threading.Lock()
-        self._session, self.card = _open(self.path, threads)
-        self._process = os.getpid()
-        given = {output.name for output in self._session.get_outputs()}
+        self._opened = _Opened(self.path, threads)
+        self.card = _card(self._opened.session, self.path)
+        given = {output.name for output in self._opened.session.get_outputs()}
         self._outputs = [name for name in OUTPUTS if name in given]
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
@@ -76,14 +76,12 @@ class OnnxBackend:
         return Estimates.joined(parts)
 
     def _of_this_process(self) -> Any:
-        if self._process != os.getpid():
-            # A lock of the parent's may be held for ever here; this process has one thread so far.
-            self._lock = threading.Lock()
-            with self._lock:
-                if self._process != os.getpid():
-                    self._session, _ = _open(self.path, self.threads)
-                    self._process = os.getpid()
-        return self._session
+        # No lock, which a forked process could inherit held: should two threads open the file at
+        # once, either's session will do.
+        opened = self._opened
+        if opened.process != os.getpid():
+            opened = self._opened = _Opened(self.path, self.threads)
+        return opened.session
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.path, self.threads)
@@ -100,7 +98,24 @@ def _given(values: Float32 | None) -> Float32 | None:
     return values
 
 
-def _open(path: Path, threads: int | None) -> tuple[Any, Card]:
+class _Opened:
+    """A session of ONNX Runtime, and the process that its threads are in."""
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        self.session = _open(path, threads)
+        self.process = os.getpid()
+
+    def __del__(self) -> None:
+        if hasattr(self, "process") and self.process != os.getpid():
+            _LEFT_BEHIND.append(self.session)
+
+
+_LEFT_BEHIND: list[Any] = []
+"""Sessions that a forked process no longer needs: to end one would wait for its threads, which are
+not there."""
+
+
+def _open(path: Path, threads: int | None) -> Any:
     import onnxruntime  # takes a tenth of a second, which `import aadn` need not
 
     try:
@@ -114,13 +129,12 @@ def _open(path: Path, threads: int | None) -> tuple[Any, Card]:
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no public base class
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"{path}: not a complete ONNX file ({first}); export or copy it again"
         ) from None
-    return session, _card(session, path)
 
 
 def _card(session: Any, path: Path) -> Card:
