@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, InputError
 from aadn.geometry import CROP_FACTOR
+from aadn.images import load_image
 from aadn.palette import BOX, HIDDEN, SEEN, css
 from aadn.schemes import IBUG68, Scheme
 
@@ -43,6 +45,12 @@ class Face:
         score: the detector's, in [0, 1].
         occlusion: (7, 7) float32 in [0, 1], 1 = hidden; NaN from a network without it.
         scheme: whose points they are: names, contours, mirror images.
+        visibility_threshold, crop_factor: see `Faces`.
+
+    >>> from aadn import Landmarker
+    >>> face = Landmarker()("examples/astronaut.jpg").largest
+    >>> face.points.shape, [face.scheme.point_names()[i] for i in face.hidden.nonzero()[0]]
+    ((68, 2), ['jaw 0', 'jaw 16'])
     """
 
     points: Float32
@@ -109,9 +117,14 @@ class Faces:
 
     Raises InputError if shapes or ranges do not fit.
 
-    >>> faces = Faces.empty()
-    >>> len(faces), faces.points.shape, faces.largest
-    (0, (0, 68, 2), None)
+    >>> from aadn import Landmarker
+    >>> faces = Landmarker()("examples/astronaut.jpg")
+    >>> faces
+    Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+    >>> faces.points.shape, faces.scheme.name, sorted(faces.to_dict())
+    ((1, 68, 2), 'ibug68', ['faces', 'scheme'])
+    >>> faces[faces.scores > 0.99], faces[[]].largest
+    (Faces(0 faces, ibug68), None)
     """
 
     points: Float32
@@ -140,6 +153,9 @@ class Faces:
             got = getattr(self, name).shape
             if got != shape:
                 raise InputError(f"expected {name} of shape {shape}, got {got}")
+        for name in ("points", "boxes", "scores"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise InputError(f"expected finite {name}")
         if not ((self.visibility >= 0) & (self.visibility <= 1)).all():
             raise InputError("expected visibility in [0, 1]")
         known = self.uncertainty[~np.isnan(self.uncertainty)]
@@ -233,31 +249,35 @@ class Faces:
 
     def _repr_html_(self) -> str:
         """For notebooks: the picture, where it is still at hand, with dots and rings on it."""
+        text = f"<pre>{html.escape(repr(self))}</pre>"
         try:
-            image = self.picture() if self.picture else None
+            given = self.picture() if self.picture else None
+            image = None if given is None else load_image(given)
         except AadnError:  # its file is gone
             image = None
         if image is None:
-            return f"<pre>{self!r}</pre>"
+            return text
         height, width = image.shape[:2]
         shrink = min(1.0, _SHOWN / max(height, width))
         shown = max(1, round(width * shrink)), max(1, round(height * shrink))
         small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
-        marks = "".join(_marks(face) for face in self)
+        marks = "".join(_marks(face, 1.2 / shrink) for face in self)
         # The view box is in picture pixels, whose centres are whole numbers.
         return (
             f'<svg width="{shown[0]}" height="{shown[1]}" viewBox="-0.5 -0.5 {width} {height}">'
             f'<image x="-0.5" y="-0.5" width="{width}" height="{height}" '
-            f'href="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>{marks}</svg>'
-            f"<pre>{self!r}</pre>"
+            f'href="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>{marks}</svg>{text}'
         )
 
 
-def _marks(face: Face) -> str:
-    """SVG of one face: its box, dots for seen landmarks, rings for hidden ones."""
+def _marks(face: Face, smallest: float) -> str:
+    """SVG of one face: its box, dots for seen landmarks, rings for hidden ones.
+
+    Sizes follow the face's; `smallest` is a dot's radius at least, in picture pixels.
+    """
     x0, y0, x1, y1 = (float(side) for side in face.box)
-    radius = max(x1 - x0, y1 - y0) / 100
+    radius = max((x1 - x0) / 100, (y1 - y0) / 100, smallest)
     marks = [
         f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
         f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'

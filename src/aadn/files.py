@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from aadn.errors import OutputError
@@ -14,15 +15,19 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file under a temporary name beside it, then rename it.
 
     Whoever reads `path` sees the old content or the new, never a part. Missing folders above it
-    are made. Raises OutputError if it cannot be written.
+    are made. A symbolic link stays one, and the file that it names is written; a pipe, a device,
+    /dev/stdout and /dev/stderr are written to. Raises OutputError if it cannot be written.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
     try:
-        path = path.resolve()  # through a symbolic link: its target is written
-        if path.exists() and not (path.is_file() or path.is_dir()):  # /dev/stdout, a pipe
+        if str(path) in _STREAMS:
+            _write_to(_STREAMS[str(path)], data)
+            return
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, a device
             path.write_bytes(data)
             return
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".aadn-{secrets.token_hex(8)}")
         with temporary.open("xb") as file:  # with the permissions that any new file gets
@@ -30,11 +35,22 @@ def write_whole(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; choose another place"
-        ) from None
+    except (OSError, ValueError, RuntimeError) as error:  # a null character; a loop of links
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path}: {reason}; choose another place") from None
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+_STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+"""To open these anew would empty the file that the shell sends them to."""
+
+
+def _write_to(descriptor: int, data: bytes) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)

@@ -32,7 +32,11 @@ OF_POINTS: tuple[Normaliser, ...] = ("inter-ocular", "inter-pupil")
 """The normalisers that a scheme defines; the others are those of any box."""
 
 GROUPS = ("right eye", "left eye", "mouth", "jaw")
-"""The groups of points that something here looks for, right and left as the person has them."""
+"""The groups of points that something here looks for, right and left as the person has them. The
+jaw goes from the right ear to the left."""
+
+MOST_POINTS = 10_000
+"""Points of a scheme at most: far more than any has, so that a slip of the pen fills no memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +50,12 @@ class Scheme:
         contours: name to line, for drawing.
         normalisers: those of OF_POINTS that it has; the first is the usual one.
         groups: those of GROUPS that it has. Occluders are fitted by the eyes and the mouth, masks
-            by the jaw (from one ear to the other); without them, by the box.
+            by the jaw; without them, by the box.
         names: of the points; by contour and place where there are none.
 
-    >>> IBUG68.size, IBUG68.point_names()[30]
-    (68, 'nose bridge 3')
+    >>> from aadn.schemes import IBUG68
+    >>> IBUG68.size, IBUG68.normaliser, IBUG68.point_names()[30]
+    (68, 'inter-ocular', 'nose bridge 3')
     """
 
     name: str
@@ -96,6 +101,8 @@ class Scheme:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Scheme:
         """The scheme of a file's content, see `read_scheme`; InputError for what is not one."""
+        if not isinstance(content, Mapping):
+            raise InputError(f"expected a table of a scheme's entries, got {content!r}")
         known = {"name", "points", "flip", "contours", "normalisers", "groups"}
         if unknown := sorted(set(content) - known):
             raise InputError(f"unknown entry {unknown[0]!r}; expected {', '.join(sorted(known))}")
@@ -107,8 +114,11 @@ class Scheme:
             names, size = tuple(size), len(size)
             if not all(isinstance(n, str) and n for n in names) or len(set(names)) < len(names):
                 raise InputError("expected points to be a list of names, each of them once")
-        if type(size) is not int or size < 1:
-            raise InputError("expected points, their number or the list of their names")
+        if type(size) is not int or not 1 <= size <= MOST_POINTS:
+            raise InputError(
+                "expected points, their number or the list of their names, of at most "
+                f"{MOST_POINTS} points"
+            )
         flip = np.arange(size)
         for pair in _entries(content, "flip", list):
             first, second = _indices(pair, size, "flip", exactly=2)
@@ -167,7 +177,7 @@ def read_scheme(path: str | Path) -> Scheme:
     """
     try:
         content = tomllib.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as a landmark scheme ({reason})") from None
     try:

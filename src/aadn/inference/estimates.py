@@ -9,13 +9,17 @@ import numpy as np
 from aadn.errors import NetworkError
 from aadn.faces import OCCLUSION_GRID, Float32
 
+FARTHEST = 1e6
+"""Crop pixels: thousands of crops away, where no working network puts a point (our choice)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """A network's answers to N crops of S×S pixels. What a network does not give is None.
 
     Attributes:
-        points: (N, L, 2) float32 crop pixels, (0, 0) the centre of the top-left one.
+        points: (N, L, 2) float32 crop pixels, (0, 0) the centre of the top-left one; at most
+            FARTHEST from it.
         visibility: (N, L) float32 in [0, 1]: the probability of the state "seen", that of
             "covered" is the rest.
         uncertainty: (N, L) float32 crop pixels, 0 or more: the expected distance of each point to
@@ -35,9 +39,9 @@ class Estimates:
         count, landmarks = self.points.shape[:2]
         grid = (count, OCCLUSION_GRID, OCCLUSION_GRID)
         for name, shape, low, high in (
-            ("points", (count, landmarks, 2), -np.inf, np.inf),
+            ("points", (count, landmarks, 2), -FARTHEST, FARTHEST),
             ("visibility", (count, landmarks), 0, 1),
-            ("uncertainty", (count, landmarks), 0, np.inf),
+            ("uncertainty", (count, landmarks), 0, FARTHEST),
             ("occlusion", grid, -1e-3, 1 + 1e-3),  # 1 - P, of float32
         ):
             values = getattr(self, name)
@@ -45,7 +49,7 @@ class Estimates:
                 continue
             if values.shape != shape:
                 raise NetworkError(f"expected {name} of shape {shape}, got {values.shape}")
-            if not (np.isfinite(values) & (values >= low) & (values <= high)).all():
+            if not ((values >= low) & (values <= high)).all():  # nor NaN
                 raise NetworkError(
                     f"the network gives {name} that is not finite or out of range; its weights "
                     "are broken: export them again, or train with a lower --learning-rate"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +22,11 @@ from aadn.inference.detectors import Detector, default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.weights import load_exported
 
+FARTHEST = 2**24
+"""Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What became of one picture of a stream.
 
@@ -30,6 +35,12 @@ class Result:
         image: (H, W, 3) uint8 RGB, or None if it could not be read.
         faces: what was found, or None on an error.
         error: why there are no faces, or None.
+
+    >>> from aadn import Landmarker
+    >>> for result in Landmarker().stream(["examples/astronaut.jpg", "examples"]):
+    ...     print(result.source, result.faces or result.error)
+    examples/astronaut.jpg Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+    examples examples: is a folder, expected a picture
     """
 
     source: Source
@@ -37,10 +48,16 @@ class Result:
     faces: Faces | None = None
     error: AadnError | None = None
 
+    def __repr__(self) -> str:
+        path = isinstance(self.source, str | Path)
+        source = str(self.source) if path else type(self.source).__name__
+        return f"Result({source!r}, {self.error if self.faces is None else self.faces!r})"
+
 
 class Landmarker:
     """Finds faces and their landmarks.
 
+    >>> from aadn import Landmarker
     >>> faces = Landmarker()("examples/astronaut.jpg")
     >>> faces.points.shape, faces.hidden.sum(axis=1)
     ((1, 68, 2), array([2]))
@@ -107,17 +124,24 @@ class Landmarker:
     def detect(self, image: NDArray[np.uint8]) -> tuple[Float32, Float32]:
         """The detector's landmark boxes (N, 4) in an RGB picture and their scores (N,), checked.
 
-        InputError if the detector gives something else.
+        InputError if the detector gives something else. What it raises itself goes through.
         """
         if self._detector is None:
             self._detector = default_detector()
-        boxes, scores = (np.asarray(a, np.float32) for a in self._detector(image))
-        if scores.shape != (len(boxes),):
+        found = self._detector(image)
+        try:
+            boxes, scores = (np.asarray(part, np.float32) for part in found)
+        except (TypeError, ValueError):
             raise InputError(
-                f"expected a score for each box of the detector, got boxes {boxes.shape} and "
-                f"scores {scores.shape}"
+                "expected boxes (N, 4) and scores (N,) of the detector, got something else"
+            ) from None
+        boxes = _checked(boxes)
+        if scores.shape != (len(boxes),) or not np.isfinite(scores).all():
+            raise InputError(
+                f"expected a finite score for each box of the detector, got {len(boxes)} boxes and "
+                f"scores of shape {scores.shape}"
             )
-        return _checked(boxes), scores
+        return boxes, scores
 
     def align(self, image: NDArray[np.uint8], boxes: ArrayLike) -> Faces:
         """The landmarks of the faces in some boxes of a picture.
@@ -137,13 +161,11 @@ class Landmarker:
             given = np.asarray(boxes, np.float32)
         except (TypeError, ValueError):
             raise InputError("expected boxes as an array of numbers (N, 4)") from None
-        if given.size == 0:  # an empty list too means no face
-            given = given.reshape(0, 4)
         given = _checked(given)
         return self._aligned(image, given, np.ones(len(given), np.float32))
 
     def many(
-        self, images: Iterable[Source], boxes: Iterable[ArrayLike] | None = None
+        self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
     ) -> list[Faces]:
         """The faces of several pictures, in order; one picture at a time is in memory.
 
@@ -152,8 +174,8 @@ class Landmarker:
             boxes: for each picture its boxes (N, 4); None for the detector.
 
         Raises:
-            ImageError, InputError, NetworkError: as for a single picture; InputError if there is
-                not one array of boxes for each picture.
+            ImageError, InputError, NetworkError: as for a single picture, at the first that has an
+                error; `stream` goes on. InputError if there are fewer or more boxes than pictures.
         """
         faces = []
         for result in self.stream(images, boxes):
@@ -164,32 +186,34 @@ class Landmarker:
         return faces
 
     def stream(
-        self, images: Iterable[Source], boxes: Iterable[ArrayLike] | None = None
+        self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
     ) -> Iterator[Result]:
         """The faces of any number of pictures, one after the other, as they are asked for.
 
-        A picture that cannot be read is a result with its error, and does not stop the others.
-        Nothing is kept of what was given out.
+        A picture with an error of ours (AadnError) is a result with that error, and does not stop
+        the others. What else a detector or the pictures' generator raises goes through and ends the
+        stream. Nothing is kept of what was given out.
 
         Args:
             images: the pictures, a generator for example.
             boxes: for each picture its boxes (N, 4); None for the detector.
 
         Raises:
-            InputError: there are fewer or more arrays of boxes than pictures.
+            InputError: `images` is a single picture; or there are fewer or more boxes than
+                pictures, found when one of them ends.
         """
-        given = None if boxes is None else iter(boxes)
-        count = 0
-        for source in images:
-            own = None
-            if given is not None:
-                own = next(given, None)
-                if own is None:
-                    raise InputError(f"expected boxes for each picture, got {count} arrays")
+        if isinstance(images, str | bytes | Path):
+            raise InputError("expected several pictures, a list of paths for example, got one")
+        if boxes is None:
+            for source in images:
+                yield self._result(source, None)
+            return
+        missing: Any = object()
+        for number, (source, own) in enumerate(zip_longest(images, boxes, fillvalue=missing)):
+            if source is missing or own is missing:
+                ended = "pictures" if source is missing else "boxes"
+                raise InputError(f"expected boxes for each picture; the {ended} end after {number}")
             yield self._result(source, own)
-            count += 1
-        if given is not None and next(given, None) is not None:
-            raise InputError(f"expected boxes for each of {count} pictures, got more arrays")
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
@@ -270,14 +294,17 @@ class Landmarker:
 
 
 def _checked(boxes: Float32) -> Float32:
+    if boxes.size == 0:  # an empty list too means no face
+        return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"expected boxes of shape (N, 4): x0, y0, x1, y1; got {boxes.shape}")
-    good = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    near = (np.abs(boxes) < FARTHEST).all(axis=1)  # nor NaN
+    good = near & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     if not good.all():
         bad = int(np.argmin(good))
         raise InputError(
-            f"box {bad}: expected finite numbers with x0 < x1 and y0 < y1, "
-            f"got {boxes[bad].tolist()}"
+            f"box {bad}: expected finite numbers with x0 < x1 and y0 < y1, none beyond "
+            f"±{FARTHEST}; got {boxes[bad].tolist()}"
         )
     return boxes
 
@@ -285,5 +312,5 @@ def _checked(boxes: Float32) -> Float32:
 def _reminder(source: Source) -> Callable[[], Image | None] | None:
     """How a notebook finds the picture of some faces again, without keeping it in memory."""
     if isinstance(source, str | Path):
-        return functools.partial(load_image, source)
+        return partial(load_image, source)
     return weakref.ref(source) if type(source) is np.ndarray else None

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.errors import AadnError, InputError, WeightsError
+from aadn.errors import AadnError, InputError, NetworkError, WeightsError
 from aadn.faces import Float32
 from aadn.inference.backend import Card, check_crops, chunks
 from aadn.inference.estimates import Estimates
@@ -53,27 +53,37 @@ class OnnxBackend:
         self.card = _card(self._opened.session, self.path)
         given = {output.name for output in self._opened.session.get_outputs()}
         self._outputs = [name for name in OUTPUTS if name in given]
+        self._absent: set[str] | None = None
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
         """The answers to crops (N, S, S, 3) uint8 RGB, see `Backend`."""
         check_crops(crops, self.card)
         if len(crops) == 0:
             return Estimates.none(self.card.landmarks)
-        session = self._of_this_process()
-        parts = []
-        for part in chunks(crops):
-            outputs = dict(
-                zip(self._outputs, session.run(self._outputs, {"images": part}), strict=True)
-            )
-            parts.append(
-                Estimates(
-                    outputs["points"],
-                    outputs["visibility"],
-                    _given(outputs.get("uncertainty")),
-                    _given(outputs.get("occlusion")),
-                )
-            )
-        return Estimates.joined(parts)
+        return Estimates.joined([self._estimates(part) for part in chunks(crops)])
+
+    def _estimates(self, crops: NDArray[np.uint8]) -> Estimates:
+        outputs = self._run(crops)
+        for name in self._outputs[2:]:
+            if np.isnan(outputs[name]).all() and self._is_absent(name):
+                del outputs[name]
+        return Estimates(**outputs)
+
+    def _is_absent(self, name: str) -> bool:
+        """Whether an output is there in name only, as in files of aadn 0.1: NaN for any crop."""
+        if self._absent is None:
+            black = self._run(np.zeros((1, self.card.size, self.card.size, 3), np.uint8))
+            self._absent = {output for output in black if np.isnan(black[output]).all()}
+        return name in self._absent
+
+    def _run(self, crops: NDArray[np.uint8]) -> dict[str, Float32]:
+        try:
+            outputs = self._of_this_process().run(self._outputs, {"images": crops})
+        except Exception as error:  # see `_open`
+            raise NetworkError(
+                f"{self.path}: ONNX Runtime cannot run it ({_line(error)})"
+            ) from None
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def _of_this_process(self) -> Any:
         # No lock, which a forked process could inherit held: should two threads open the file at
@@ -89,13 +99,6 @@ class OnnxBackend:
 
 def _reopened(path: Path, threads: int | None) -> OnnxBackend:
     return OnnxBackend(path, threads=threads)
-
-
-def _given(values: Float32 | None) -> Float32 | None:
-    """None for an output that says, by NaN alone, that the network does not have it."""
-    if values is None or (values.size and np.isnan(values).all()):
-        return None
-    return values
 
 
 class _Opened:
@@ -131,10 +134,14 @@ def _open(path: Path, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions have no public base class
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{path}: not a complete ONNX file ({first}); export or copy it again"
+            f"{path}: not a complete ONNX file ({_line(error)}); export or copy it again"
         ) from None
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an exception says."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _card(session: Any, path: Path) -> Card:
@@ -150,12 +157,14 @@ def _card(session: Any, path: Path) -> Card:
     except AadnError as error:
         raise WeightsError(f"{path}: {error}") from None
     inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
-    outputs = {o.name for o in session.get_outputs()}
+    outputs = {o.name: o.shape[1:] for o in session.get_outputs()}
+    expected = {"points": [card.landmarks, 2], "visibility": [card.landmarks]}
     if inputs != {"images": ("tensor(uint8)", [card.size, card.size, 3])} or not (
-        {"points", "visibility"} <= outputs
+        expected.items() <= outputs.items()
     ):
         raise WeightsError(
             f"{path}: expected input 'images' (N, {card.size}, {card.size}, 3) uint8 and outputs "
-            f"points and visibility, got {inputs} and {sorted(outputs)}"
+            f"points (N, {card.landmarks}, 2) and visibility (N, {card.landmarks}), "
+            f"got {inputs} and {outputs}"
         )
     return card

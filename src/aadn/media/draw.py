@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from aadn.faces import Face, Faces
 from aadn.geometry import Crop, compose
-from aadn.images import load_image
+from aadn.images import Source, load_image
 from aadn.palette import BOX, EDGE, HIDDEN, LINE, OCCLUDED, SEEN, Colour
 
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
@@ -16,7 +16,7 @@ _UNIT = 1 << _SHIFT
 
 
 def draw(
-    image: NDArray[np.uint8],
+    image: Source,
     faces: Faces | Face,
     *,
     contours: bool = True,
@@ -29,7 +29,7 @@ def draw(
     drawn, and dashed where they touch a hidden landmark. Sizes follow the face's.
 
     Args:
-        image: (H, W, 3) RGB, or what else `load_image` takes as an array.
+        image: (H, W, 3) uint8 RGB, or what else `load_image` takes; it stays as it is.
         faces: in the picture's pixels; one face will do.
         contours: draw lines between the landmarks.
         boxes: draw the landmark boxes.
@@ -39,7 +39,13 @@ def draw(
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: the array is no picture.
+        ImageError, InputError: it is no picture.
+
+    >>> from aadn import Landmarker, draw, load_image
+    >>> image = load_image("examples/astronaut.jpg")
+    >>> faces = Landmarker()(image)
+    >>> draw(image, faces).shape, draw(image, faces[0], occlusion=True).shape
+    ((512, 512, 3), (512, 512, 3))
     """
     canvas = load_image(image).copy()
     shown = [faces] if isinstance(faces, Face) else list(faces)
