@@ -42,7 +42,7 @@ class FaceFrame:
         """The frame of a scheme's landmarks (L, 2).
 
         Where an eye or the mouth is not labelled (NaN), or the scheme has no such group, it is
-        read off the landmarks' box.
+        read off the landmarks' box. InputError if no landmark is labelled.
         """
         points = np.asarray(points, np.float64)
         right, left, mouth = (
@@ -58,14 +58,18 @@ class FaceFrame:
             x0, y0, x1, y1 = box_of_points(points)
             origin = np.array([(x0 + x1) / 2, y0 + 0.2 * (y1 - y0)])
             across, down = np.array([(x1 - x0) / 4.2, 0.0]), np.array([0.0, 0.47 * (y1 - y0)])
-        # A profile's eyes fall together: keep the frame at least a third as wide as it is high.
         size = max(float(np.ptp(points[np.isfinite(points).all(1)], axis=0).max()), 1.0)
         if np.hypot(*down) < 0.1 * size:
             down = np.array([0.0, 0.35 * size])
-        floor = 0.35 * np.hypot(*down)
-        if np.hypot(*across) < floor:
-            across = floor * np.array([down[1], -down[0]]) / np.hypot(*down)
-        unit = max(2 * float(np.hypot(*across)), float(np.hypot(*down)))
+        # A profile's eyes fall together, or lie on a line with its mouth: keep the frame at least a
+        # third as wide as it is high, and its axes apart.
+        wide, high = float(np.hypot(*across)), float(np.hypot(*down))
+        floor = 0.35 * high
+        area = abs(across[0] * down[1] - across[1] * down[0])
+        if wide < floor or area < 1e-3 * wide * high:
+            wide = max(wide, floor)
+            across = wide * np.array([down[1], -down[0]]) / high
+        unit = max(2 * wide, high)
         return cls(origin, across, down, unit, scheme)
 
     def place(self, uv: NDArray[np.floating] | list[tuple[float, float]]) -> FloatArray:
