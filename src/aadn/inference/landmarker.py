@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,8 @@ from aadn.inference.backend import Backend, Card
 from aadn.inference.detectors import Detector, default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.weights import load_exported
+
+Boxes = TypeVar("Boxes", bound=NDArray[np.floating])
 
 FARTHEST = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
@@ -151,17 +153,13 @@ class Landmarker:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            boxes: (N, 4), as for a call.
+            boxes: (N, 4), as for a call; faces are cut by them as they are, not rounded to float32.
 
         Raises:
             InputError: boxes of another shape, or a box without extent.
             NetworkError: the network gives NaN.
         """
-        try:
-            given = np.asarray(boxes, np.float32)
-        except (TypeError, ValueError):
-            raise InputError("expected boxes as an array of numbers (N, 4)") from None
-        given = _checked(given)
+        given = _given(boxes, np.float64)
         return self._aligned(image, given, np.ones(len(given), np.float32))
 
     def many(
@@ -253,18 +251,19 @@ class Landmarker:
         if boxes is None:
             faces = self._aligned(image, *self.detect(image))
         else:
-            faces = self.align(image, boxes)
+            # float32 before anything is cut by them, so that `faces.boxes`, given back, gives the
+            # same points to the last bit.
+            given = _given(boxes, np.float32)
+            faces = self._aligned(image, given, np.ones(len(given), np.float32))
         return replace(faces, picture=reminder)
 
-    def _aligned(self, image: NDArray[np.uint8], boxes: Float32, scores: Float32) -> Faces:
-        # Boxes are float32 before anything is cut by them, so that `faces.boxes`, given back,
-        # gives the same points to the last bit.
+    def _aligned(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> Faces:
         card = self.card
         crops = [Crop.around(box, card.size, card.crop_factor) for box in boxes]
         cut = [crop.cut(image) for crop in crops]
         shape = (0, card.size, card.size, 3)
         estimates = self.backend(np.stack(cut) if cut else np.empty(shape, np.uint8))
-        return self._faces(estimates, crops, boxes, scores)
+        return self._faces(estimates, crops, boxes.astype(np.float32), scores)
 
     def _faces(
         self, estimates: Estimates, crops: list[Crop], boxes: Float32, scores: Float32
@@ -293,7 +292,16 @@ class Landmarker:
         )
 
 
-def _checked(boxes: Float32) -> Float32:
+def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[np.floating]:
+    """A caller's boxes (N, 4), checked."""
+    try:
+        given = np.asarray(boxes, dtype)
+    except (TypeError, ValueError):
+        raise InputError("expected boxes as an array of numbers (N, 4)") from None
+    return _checked(given)
+
+
+def _checked(boxes: Boxes) -> Boxes:
     if boxes.size == 0:  # an empty list too means no face
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
