@@ -147,5 +147,5 @@ def test_without_matplotlib_or_with_another_suffix(
     with pytest.raises(InputError, match=r"end in \.png or \.svg"):
         plot_maps([{"a": MAP}], tmp_path / "maps.pdf")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'aadn\[plot\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[plot\]'"):
         plot_bars({"a": 1}, tmp_path / "bars.png", ylabel="")

@@ -36,7 +36,7 @@ def load_mat(path: Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         import scipy.io
     except ImportError:
         raise MissingDependencyError(
-            "reading .mat files needs scipy: pip install 'aadn[data]'"
+            "reading .mat files needs scipy: pip install '.[data]'"
         ) from None
     try:
         with path.open("rb") as file:

@@ -278,7 +278,7 @@ def _figure(
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingDependencyError(
-            "plots need matplotlib; install it with `pip install 'aadn[plot]'`"
+            "plots need matplotlib; install it with `pip install '.[plot]'`"
         ) from None
     figure = Figure(figsize=(width, height), dpi=120, layout=layout)
     FigureCanvasAgg(figure)

@@ -156,7 +156,7 @@ def _h5py() -> Any:
         import h5py
     except ImportError:
         raise MissingDependencyError(
-            "reading COFW's .mat files (MATLAB v7.3) needs h5py: pip install 'aadn[data]'"
+            "reading COFW's .mat files (MATLAB v7.3) needs h5py: pip install '.[data]'"
         ) from None
     return h5py
 
