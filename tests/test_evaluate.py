@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +16,22 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
+from aadn.data.folders import read_folders
 from aadn.data.pts import write_pts
+from aadn.data.releases import RELEASES
 from aadn.data.samples import Sample
-from aadn.errors import (
-    AnnotationError,
-    ImageError,
-    InputError,
-    MissingDependencyError,
-    OutputError,
-    WeightsError,
-)
+from aadn.errors import AnnotationError, ImageError, InputError, NetworkError
 from aadn.evaluation import measure as module
-from aadn.evaluation.measure import evaluate, load_weights, run
+from aadn.evaluation.measure import Report, Setting, evaluate
 from aadn.evaluation.metrics import roc_auc
-from aadn.geometry import box_of_points, crop_matrix, transform
-from aadn.inference.onnx import Card
+from aadn.evaluation.protocol import evaluate_benchmark, evaluate_folders, labelled, protocol_of
+from aadn.evaluation.scores import Measured, Scores
+from aadn.geometry import Crop, box_of_points
+from aadn.inference.backend import Card
+from aadn.inference.detectors import Detector
+from aadn.inference.estimates import Estimates
+from aadn.inference.landmarker import Landmarker
+from aadn.schemes import IBUG68, Scheme
 
 FloatArray = NDArray[np.float64]
 
@@ -64,7 +65,7 @@ def face() -> FloatArray:
 
 
 # One shape: in the crop around its own box it always has the same coordinates.
-IN_CROP = transform(face(), crop_matrix(box_of_points(face()), SIZE, FACTOR))
+IN_CROP = Crop.around(box_of_points(face()), SIZE, FACTOR).to_crop(face())
 SCALE = SIZE / (FACTOR * 80)  # crop pixels for one picture pixel of a face of the size above
 
 
@@ -74,22 +75,32 @@ class Fake:
     The picture's red value is the error in percent of the inter-ocular distance, times ten.
     """
 
-    card = Card("fake", "ibug68", 68, SIZE, FACTOR, 0.5)
+    card = Card("fake", IBUG68, SIZE, FACTOR, 0.5)
 
     def __init__(self, visibility: ArrayLike | None = None) -> None:
         self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
-        self.calls: list[int] = []
+        self.calls = 0
 
-    def __call__(self, crops: NDArray[np.uint8]) -> Any:
+    def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
         assert crops.dtype == np.uint8
         assert crops.shape[1:] == (SIZE, SIZE, 3)
-        self.calls.append(len(crops))
+        self.calls += 1
         points = np.tile(IN_CROP, (len(crops), 1, 1))
         percent = np.median(crops[..., 0].reshape(len(crops), -1), axis=1) / 10
         points[..., 0] += (percent / 100 * 40 * SCALE)[:, None]
         visibility = np.tile(self.visibility, (len(crops), 1))
-        unknown = np.full((len(crops), 68), np.nan)
-        return points, visibility, np.zeros((len(crops), 7, 7)), unknown
+        return Estimates(points.astype(np.float32), visibility.astype(np.float32))
+
+
+def measured(
+    network: Fake, samples: list[Sample], detector: Detector | None = None, **setting: Any
+) -> Report:
+    return evaluate(Landmarker(network, detector), samples, Setting(**setting))
+
+
+def close(value: Any) -> Any:
+    """Points come as float32."""
+    return pytest.approx(value, rel=1e-4)
 
 
 def draw(
@@ -115,22 +126,37 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 
 def test_numbers_by_hand(samples: list[Sample]) -> None:
-    report = evaluate(Fake(), samples)
-    np.testing.assert_allclose(report.nme, [2, 6, 9, 11], rtol=1e-9)
-    r = report.results
-    assert set(r) == KEYS
-    assert r["nme"] == pytest.approx(7)
-    assert r["nme_visible"] == pytest.approx(7)  # nothing says otherwise: all are visible
-    assert (r["images"], r["missed"], r["normaliser"]) == (4, 0, "inter-ocular")
-    assert (r["fr_8"], r["fr_10"]) == (50, 25)
-    assert r["auc_8"] == pytest.approx(100 * (1 - (2 + 6 + 8 + 8) / 4 / 8))
-    undefined = (KEYS - {"benchmark", "occluders"}) & {k for k, v in r.items() if v is None}
-    assert undefined == {"nme_hidden", "visibility_auc", "hidden_points", "calibration_error",
-                         "hidden_average_precision", "hidden_recall_at_precision_80",
-                         "visible_called_hidden", "uncertainty_ratio",
-                         "uncertainty_correlation", "map_auc"}  # fmt: skip
-    assert r["model"] == {"name": "fake", "sha256": None}
-    assert json.loads(report.to_json()) == r
+    report = measured(Fake(), samples)
+    np.testing.assert_allclose(report.nme, [2, 6, 9, 11], rtol=1e-4)
+    scores = report.scores
+    assert scores.nme == close(7)
+    assert scores.nme_visible == close(7)  # nothing says otherwise: all are visible
+    assert (scores.images, scores.missed) == (4, 0)
+    assert (scores.fr_8, scores.fr_10) == (50, 25)
+    assert scores.auc_8 == close(100 * (1 - (2 + 6 + 8 + 8) / 4 / 8))
+    assert {k for k, v in scores.to_dict().items() if v is None} == {
+        "nme_hidden", "visibility_auc", "hidden_points", "calibration_error",
+        "hidden_average_precision", "hidden_recall_at_precision_80", "visible_called_hidden",
+        "uncertainty_ratio", "uncertainty_correlation", "map_auc",
+    }  # fmt: skip
+
+
+def test_what_the_json_holds(samples: list[Sample]) -> None:
+    report = measured(Fake(), [replace(s, parts=("x",)) for s in samples])
+    content = report.to_dict()
+    assert set(content) == KEYS
+    assert (content["normaliser"], content["boxes"], content["threshold"]) == (
+        "inter-ocular", "truth", 8,
+    )  # fmt: skip
+    assert (content["occlude"], content["occluders"], content["seed"]) == ("none", None, 0)
+    assert content["model"] == {"name": "fake", "sha256": None}
+    assert content["visibility_threshold"] == 0.5
+    assert content["parts"] == [{"part": "x", **report.scores.to_dict()}]
+    assert {field.name for field in fields(Scores)} <= set(content)
+    assert json.loads(report.to_json()) == content
+    with_file = replace(report, sha256="ab", setting=Setting(occlude="mask", occluders="a/b"))
+    assert with_file.to_dict()["model"]["sha256"] == "ab"
+    assert with_file.to_dict()["occluders"] == "b"
 
 
 def test_other_normalisers(samples: list[Sample]) -> None:
@@ -139,31 +165,36 @@ def test_other_normalisers(samples: list[Sample]) -> None:
         "box": np.sqrt(80 * 64),
         "diagonal": np.hypot(80, 64),
     }.items():
-        report = evaluate(Fake(), samples, normaliser=normaliser)  # type: ignore[arg-type]
-        assert report.results["nme"] == pytest.approx(7 * 40 / length)
-        assert report.results["normaliser"] == normaliser
+        report = measured(Fake(), samples, normaliser=normaliser)
+        assert report.scores.nme == close(7 * 40 / length)
+        assert report.normaliser == normaliser
         assert normaliser in report.markdown()
 
 
-def test_the_report_names_the_network(samples: list[Sample]) -> None:
-    assert evaluate(Fake(), samples).results["model"]["name"] == "fake"
+def test_a_scheme_of_ones_own(samples: list[Sample]) -> None:
+    """68 points without eyes: the box is what errors are divided by, where nothing else is said."""
+    own = Scheme.of({"name": "own", "points": 68})
+
+    class Own(Fake):
+        card = Card("own", own, SIZE, FACTOR, 0.5)
+
+    report = measured(Own(), samples)
+    assert report.normaliser == "box"
+    assert report.scores.nme == close(7 * 40 / np.sqrt(80 * 64))
+    hidden = measured(Own(), samples, occlude="rectangle").scores.hidden_points
+    assert hidden is not None
+    assert hidden > 0
+    with pytest.raises(
+        InputError, match=r"0\.png: the scheme own .* inter-ocular.* choose another"
+    ):
+        measured(Own(), samples, normaliser="inter-ocular")
 
 
 def test_points_that_are_not_labelled_are_left_out(samples: list[Sample]) -> None:
     points = samples[0].points.copy()
     points[5] = points[60] = np.nan
-    report = evaluate(Fake(), [Sample(samples[0].image, points, samples[0].box)])
-    assert report.results["nme"] == pytest.approx(2)
-
-
-def test_crops_go_through_the_network_in_chunks(
-    samples: list[Sample], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CHUNK", 3)
-    network = Fake()
-    report = evaluate(network, samples)
-    assert network.calls == [3, 1]
-    np.testing.assert_allclose(report.nme, [2, 6, 9, 11], rtol=1e-9)
+    report = measured(Fake(), [Sample(samples[0].image, points, samples[0].box)])
+    assert report.scores.nme == close(2)
 
 
 def finder(samples: list[Sample], shift: Callable[[int], FloatArray]) -> Any:
@@ -181,65 +212,65 @@ def finder(samples: list[Sample], shift: Callable[[int], FloatArray]) -> Any:
 def test_boxes_from_a_detector(samples: list[Sample]) -> None:
     # The crop moves with the box and the fake points with the crop: by (-2, 1.5) pixels.
     detector = finder(samples, lambda i: np.array([-2, 1.5, -2, 1.5]))
-    report = evaluate(Fake(), samples, boxes="detector", detector=detector)
+    report = measured(Fake(), samples, detector, boxes="detector")
     right = np.array([2, 6, 9, 11]) * 0.4 - 2
-    np.testing.assert_allclose(report.nme, np.hypot(right, 1.5) / 0.4, rtol=1e-9)
-    assert report.results["missed"] == 0
-    assert report.results["boxes"] == "detector"
+    np.testing.assert_allclose(report.nme, np.hypot(right, 1.5) / 0.4, rtol=1e-4)
+    assert report.scores.missed == 0
+    assert report.setting.boxes == "detector"
     # A given detector is not asked unless wanted.
-    assert evaluate(Fake(), samples, detector=detector).results["nme"] == pytest.approx(7)
+    assert measured(Fake(), samples, detector).scores.nme == close(7)
 
 
 def test_missed_faces_leave_the_errors_but_are_counted(samples: list[Sample]) -> None:
     # Box 0 is moved by half its width (overlap 1/3), box 1 by 0.6 of it (1/4: missed).
     detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0.6, 0, 0.6)[i])
     parted = [replace(s, parts=(name,)) for s, name in zip(samples, "aabb", strict=True)]
-    report = evaluate(Fake(), parted, boxes="detector", detector=detector)
-    np.testing.assert_allclose(report.nme, [2, 9], rtol=1e-9)
-    assert (report.results["images"], report.results["missed"]) == (4, 2)
-    assert report.results["fr_8"] == 50  # of the two that were found
-    assert [p["missed"] for p in report.results["parts"]] == [1, 1]
+    report = measured(Fake(), parted, detector, boxes="detector")
+    np.testing.assert_allclose(report.nme, [2, 9], rtol=1e-4)
+    assert (report.scores.images, report.scores.missed) == (4, 2)
+    assert report.scores.fr_8 == 50  # of the two that were found
+    assert [part.missed for part in report.parts.values()] == [1, 1]
     half = finder(samples, lambda i: np.array([40.0, 0, 40, 0]))
-    assert evaluate(Fake(), samples, boxes="detector", detector=half).results["missed"] == 0
+    assert measured(Fake(), samples, half, boxes="detector").scores.missed == 0
 
 
-@pytest.mark.parametrize("found", [[], [[0.0, 0, 9, 9]], [[5.0, 5, 5, 5]], [[np.nan] * 4]])
+@pytest.mark.parametrize("found", [[], [[0.0, 0, 9, 9]]])
 def test_no_face_found_at_all(samples: list[Sample], found: list[list[float]]) -> None:
     boxes = np.array(found).reshape(-1, 4)
     network = Fake()
-    report = evaluate(
-        network, samples, boxes="detector", detector=lambda _: (boxes, np.ones(len(boxes)))
-    )
-    assert network.calls == []
-    assert (report.results["images"], report.results["missed"]) == (4, 4)
-    for key in ("nme", "nme_visible", "nme_hidden", "fr_8", "fr_10", "auc_8", "visibility_auc"):
-        assert report.results[key] is None
+    report = measured(network, samples, lambda _: (boxes, np.ones(len(boxes))), boxes="detector")
+    assert network.calls == 0
+    scores = report.scores
+    assert (scores.images, scores.missed) == (4, 4)
+    assert scores.nme is scores.nme_visible is scores.nme_hidden is scores.visibility_auc is None
+    assert scores.fr_8 is scores.fr_10 is scores.auc_8 is scores.nme_p90 is scores.auc is None
     json.loads(report.to_json())
     assert "| 4 | 4 | – |" in report.markdown()
 
 
-class Mapping(Fake):
+class Covered(Fake):
     """Its map covers the left half of the crop wholly, the right half by half."""
 
-    def __call__(self, crops: NDArray[np.uint8]) -> Any:
-        points, seen, covered, unknown = super().__call__(crops)
-        covered[:, :, :3], covered[:, :, 3], covered[:, :, 4:] = 1, 0.75, 0.5
-        return points, seen, covered, unknown
+    def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+        occlusion = np.full((len(crops), 7, 7), 0.5, np.float32)
+        occlusion[:, :, :3], occlusion[:, :, 3] = 1, 0.75
+        return replace(super().__call__(crops), occlusion=occlusion)
 
 
 def test_the_map_is_read_at_the_landmarks(samples: list[Sample]) -> None:
     left = samples[0].points[:, 0] < samples[0].points[:, 0].mean()
     labelled = [replace(s, visible=~left) for s in samples]
-    report = evaluate(Mapping(), labelled)
+    report = measured(Covered(), labelled)
     # Cells 0…2 lie left of 3/7 of the crop, whose middle is at 1/2: between them it is bilinear.
-    for sample, predicted, mapped in zip(
-        samples, report.predicted, report.measured.mapped, strict=True
+    for sample, predicted, visible_map in zip(
+        samples, report.predicted, report.measured.visible_map, strict=True
     ):
-        place = transform(predicted, crop_matrix(sample.box, SIZE, FACTOR))[:, 0]
+        place = Crop.around(sample.box, SIZE, FACTOR).to_crop(predicted)[:, 0]
         expected = 1 - np.interp((place + 0.5) / SIZE * 7 - 0.5, [2, 3, 4], [1, 0.75, 0.5])
-        np.testing.assert_allclose(mapped, expected, atol=0.01)
-    assert report.results["map_auc"] > 0.99
-    assert report.results["visibility_auc"] == 0.5  # the head says the same of all
+        np.testing.assert_allclose(visible_map, expected, atol=0.01)
+    assert report.scores.map_auc is not None
+    assert report.scores.map_auc > 0.99
+    assert report.scores.visibility_auc == 0.5  # the head says the same of all
 
 
 def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,8 +278,14 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     hidden = np.arange(68) < 34
 
     def stub(
-        image: NDArray[np.uint8], points: FloatArray, kind: str, rng: Any, cutouts: Any
+        image: NDArray[np.uint8],
+        points: FloatArray,
+        scheme: Scheme,
+        kind: str,
+        rng: Any,
+        cutouts: Any,
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        assert scheme is IBUG68
         assert kind == "mask"
         assert cutouts is None
         return image, ~hidden
@@ -257,22 +294,22 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     # Of the hidden 17 are found (0.1), 17 not (0.9); of the visible 4 are called hidden (0.2).
     visibility = np.where(np.arange(68) < 17, 0.1, 0.9)
     visibility[64:] = 0.2
-    r = evaluate(Fake(visibility), samples, occlude="mask").results
-    assert r["nme_visible"] == pytest.approx(7)
-    assert r["nme_hidden"] == pytest.approx(7)
-    assert r["hidden_points"] == 4 * 34
+    scores = measured(Fake(visibility), samples, occlude="mask").scores
+    assert scores.nme_visible == close(7)
+    assert scores.nme_hidden == close(7)
+    assert scores.hidden_points == 4 * 34
     # Pairs (visible, hidden): 30·17 right, 30·17 tied, 4·17 right, 4·17 wrong.
-    assert r["visibility_auc"] == pytest.approx((30 * 17 + 30 * 17 / 2 + 4 * 17) / (34 * 34))
-    assert r["hidden_recall_at_precision_80"] == pytest.approx(50)  # 17 of 21: 81 %
-    assert r["visible_called_hidden"] == pytest.approx(100 * 4 / 34)
-    assert r["called_hidden"] == pytest.approx(100 * 21 / 68)
+    assert scores.visibility_auc == close((30 * 17 + 30 * 17 / 2 + 4 * 17) / (34 * 34))
+    assert scores.hidden_recall_at_precision_80 == close(50)  # 17 of 21: 81 %
+    assert scores.visible_called_hidden == close(100 * 4 / 34)
+    assert scores.called_hidden == close(100 * 21 / 68)
     # Intervals: 17 at 0.1 (none visible), 4 at 0.2 (all), 47 at 0.9 (30).
     calibration = (17 * 0.1 + 4 * 0.8 + abs(47 * 0.9 - 30)) / 68
-    assert r["calibration_error"] == pytest.approx(calibration)
-    assert r["hidden_average_precision"] == pytest.approx(0.5 * 1 + 0.5 * 0.5)
+    assert scores.calibration_error == close(calibration)
+    assert scores.hidden_average_precision == close(0.5 * 1 + 0.5 * 0.5)
     # At the threshold itself a landmark counts as visible, as in `Faces.hidden`.
-    r = evaluate(Fake([0.5] * 68), samples, occlude="mask").results
-    assert r["visible_called_hidden"] == 0
+    scores = measured(Fake([0.5] * 68), samples, occlude="mask").scores
+    assert scores.visible_called_hidden == 0
 
 
 def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> None:
@@ -283,11 +320,11 @@ def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> 
         face[10:30] = np.nan
     parted = [replace(s, points=p, visible=visible) for s, p in zip(samples, points, strict=True)]
     seen = np.where(np.arange(68) < 30, 0.1, 0.9)
-    r = evaluate(Fake(seen), parted, normaliser="box").results
-    assert r["hidden_points"] == 4 * 10
-    assert r["visibility_auc"] == 1
-    r = evaluate(Fake(np.where(np.arange(68) < 10, 0.1, 0.9)), parted, normaliser="box").results
-    assert r["calibration_error"] == pytest.approx(0.1)  # the 20 called visible do not count
+    scores = measured(Fake(seen), parted, normaliser="box").scores
+    assert scores.hidden_points == 4 * 10
+    assert scores.visibility_auc == 1
+    scores = measured(Fake(np.where(np.arange(68) < 10, 0.1, 0.9)), parted, normaliser="box").scores
+    assert scores.calibration_error == close(0.1)  # the 20 called visible do not count
 
 
 def test_unsure_landmarks_have_errors_but_no_visibility(samples: list[Sample]) -> None:
@@ -296,26 +333,26 @@ def test_unsure_landmarks_have_errors_but_no_visibility(samples: list[Sample]) -
     class Worse(Fake):
         """Misses points 10…29 by another 8 percent, and covers the lower half of the face."""
 
-        def __call__(self, crops: NDArray[np.uint8]) -> Any:
-            points, visibility, covered, spread = super().__call__(crops)
-            points[:, 10:30, 0] += 0.08 * 40 * SCALE
-            covered = np.tile(np.linspace(0, 1, 7)[:, None], (len(crops), 1, 7))
-            return points, visibility, covered, spread
+        def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+            estimates = super().__call__(crops)
+            estimates.points[:, 10:30, 0] += 0.08 * 40 * SCALE
+            rows = np.linspace(0, 1, 7, dtype=np.float32)[:, None]
+            return replace(estimates, occlusion=np.tile(rows, (len(crops), 1, 7)))
 
     said = np.where(np.arange(68) < 10, 0.0, np.where(np.arange(68) < 30, np.nan, 1.0))
     labelled = [replace(s, visible=said) for s in samples]
     seen = np.where(np.arange(68) < 10, 0.1, np.where(np.arange(68) < 30, 0.2, 0.9))
-    report = evaluate(Worse(seen), labelled)
-    r = report.results
-    assert [r["nme_visible"], r["nme_hidden"]] == pytest.approx([7, 7])
-    assert r["nme"] == pytest.approx(7 + 8 * 20 / 68)
-    assert r["hidden_points"] == 4 * 10
-    assert r["visibility_auc"] == 1
-    assert r["visible_called_hidden"] == 0
-    assert r["called_hidden"] == pytest.approx(100 * 30 / 68)  # of all: the unsure ones too
-    assert r["calibration_error"] == pytest.approx(0.1)
+    report = measured(Worse(seen), labelled)
+    scores = report.scores
+    assert [scores.nme_visible, scores.nme_hidden] == close([7, 7])
+    assert scores.nme == close(7 + 8 * 20 / 68)
+    assert scores.hidden_points == 4 * 10
+    assert scores.visibility_auc == 1
+    assert scores.visible_called_hidden == 0
+    assert scores.called_hidden == close(100 * 30 / 68)  # of all: the unsure ones too
+    assert scores.calibration_error == close(0.1)
     known = np.isfinite(said)
-    assert r["map_auc"] == roc_auc(report.measured.mapped[:, known].ravel(),
+    assert scores.map_auc == roc_auc(report.measured.visible_map[:, known].ravel(),
                                    np.tile(said[known] == 1, 4))  # fmt: skip
     curve = report.measured.reliability()
     assert curve is not None
@@ -323,11 +360,11 @@ def test_unsure_landmarks_have_errors_but_no_visibility(samples: list[Sample]) -
 
 
 def test_percentiles_and_the_protocols_threshold(samples: list[Sample]) -> None:
-    r = evaluate(Fake(), samples, threshold=5).results  # 2, 6, 9 and 11 percent
-    assert (r["threshold"], r["fr"], r["fr_8"]) == (5, 75, 50)
-    assert r["auc"] == pytest.approx(100 * (1 - (2 + 5 + 5 + 5) / 4 / 5))
-    assert r["nme_p90"] == pytest.approx(9 + 0.7 * 2)  # between the last two, 2.7 of 3
-    assert r["nme_p99"] == pytest.approx(9 + 0.97 * 2)
+    scores = measured(Fake(), samples, threshold=5).scores  # 2, 6, 9 and 11 percent
+    assert (scores.fr, scores.fr_8) == (75, 50)
+    assert scores.auc == close(100 * (1 - (2 + 5 + 5 + 5) / 4 / 5))
+    assert scores.nme_p90 == close(9 + 0.7 * 2)  # between the last two, 2.7 of 3
+    assert scores.nme_p99 == close(9 + 0.97 * 2)
 
 
 def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:
@@ -336,73 +373,64 @@ def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:
     class Worse(Fake):
         """Misses points 0…9 by another 8 percent."""
 
-        def __call__(self, crops: NDArray[np.uint8]) -> Any:
-            points, *rest = super().__call__(crops)
-            points[:, :10, 0] += 0.08 * 40 * SCALE
-            return points, *rest
+        def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+            estimates = super().__call__(crops)
+            estimates.points[:, :10, 0] += 0.08 * 40 * SCALE
+            return estimates
 
     visible = np.ones((4, 68), bool)
     visible[0, :5] = visible[1, :20] = False
     labelled = [Sample(s.image, s.points, s.box, v) for s, v in zip(samples, visible, strict=True)]
-    r = evaluate(Worse(), labelled).results
-    assert r["nme_hidden"] == pytest.approx(((2 + 8) + (6 + 4)) / 2)
+    scores = measured(Worse(), labelled).scores
+    assert scores.nme_hidden == close(((2 + 8) + (6 + 4)) / 2)
     seen = [2 + 8 * 5 / 63, 6, 9 + 8 * 10 / 68, 11 + 8 * 10 / 68]
-    assert r["nme_visible"] == pytest.approx(np.mean(seen))
-    assert r["hidden_points"] == 25
-    assert r["visibility_auc"] == 0.5
+    assert scores.nme_visible == close(np.mean(seen))
+    assert scores.hidden_points == 25
+    assert scores.visibility_auc == 0.5
     # Labels on some faces only: then nothing is known of the others, and nothing is said.
-    r = evaluate(Worse(), [*labelled[:2], *samples[2:]]).results
-    assert r["nme_hidden"] is None
-    assert r["nme_visible"] == r["nme"]
-
-
-def test_a_network_without_visibility(samples: list[Sample]) -> None:
-    visible = np.arange(68) % 2 == 0
-    labelled = [Sample(s.image, s.points, s.box, visible) for s in samples]
-    r = evaluate(Fake([np.nan] * 68), labelled).results
-    assert r["nme_hidden"] == pytest.approx(7)
-    assert r["hidden_points"] == 4 * 34
-    assert r["visibility_auc"] is None
-    assert r["calibration_error"] is None
-    assert r["visible_called_hidden"] is None
+    scores = measured(Worse(), [*labelled[:2], *samples[2:]]).scores
+    assert scores.nme_hidden is None
+    assert scores.nme_visible == scores.nme
 
 
 class Doubting(Fake):
     """Moves landmark i by a further i/100 percent, and expects the distances it is given.
 
-    These are (N, L) in percent of the inter-ocular distance.
+    These are (N, L) in percent of the inter-ocular distance, one row for each call.
     """
 
     def __init__(self, percent: ArrayLike) -> None:
         super().__init__()
         self.percent = np.asarray(percent, np.float64)
 
-    def __call__(self, crops: NDArray[np.uint8]) -> Any:
-        points, seen, occlusion, _ = super().__call__(crops)
-        points[..., 0] += np.arange(68) / 1e4 * 40 * SCALE
-        return points, seen, occlusion, self.percent / 100 * 40 * SCALE
+    def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+        row = self.calls
+        estimates = super().__call__(crops)
+        estimates.points[..., 0] += np.arange(68) / 1e4 * 40 * SCALE
+        pixels = self.percent[row : row + 1] / 100 * 40 * SCALE
+        return replace(estimates, uncertainty=pixels.astype(np.float32))
 
 
 DISTANCES = np.array([[2.0], [6], [9], [11]]) + np.arange(68) / 100
 
 
 def test_uncertainty_by_hand(samples: list[Sample]) -> None:
-    report = evaluate(Doubting(DISTANCES / 2), samples)
-    assert report.results["uncertainty_ratio"] == pytest.approx(2)  # too sure by half
-    assert report.results["uncertainty_correlation"] == pytest.approx(1)
-    np.testing.assert_allclose(report.measured.uncertainty, DISTANCES / 2)
+    report = measured(Doubting(DISTANCES / 2), samples)
+    assert report.scores.uncertainty_ratio == close(2)  # too sure by half
+    assert report.scores.uncertainty_correlation == close(1)
+    np.testing.assert_allclose(report.measured.uncertainty, DISTANCES / 2, rtol=1e-5)
     # The other way round, and some that are not labelled, which do not count.
     points = samples[3].points.copy()
     points[2:30] = np.nan
     known = np.ones((4, 68), bool)
     known[3, 2:30] = False
     some = [*samples[:3], Sample(samples[3].image, points, samples[3].box)]
-    r = evaluate(Doubting(20 - DISTANCES), some).results
+    scores = measured(Doubting(20 - DISTANCES), some).scores
     ratio = DISTANCES[known].sum() / (20 - DISTANCES)[known].sum()
-    assert r["uncertainty_ratio"] == pytest.approx(ratio)
-    assert r["uncertainty_correlation"] == pytest.approx(-1)
-    constant = evaluate(Doubting(np.full((4, 68), 7.335)), samples).results
-    assert constant["uncertainty_ratio"] == pytest.approx(1)  # 28 / 4 + 0.67 / 2
+    assert scores.uncertainty_ratio == close(ratio)
+    assert scores.uncertainty_correlation == close(-1)
+    constant = measured(Doubting(np.full((4, 68), 7.335)), samples).scores
+    assert constant.uncertainty_ratio == close(1)  # 28 / 4 + 0.67 / 2
 
 
 def test_uncertainty_is_judged_whatever_the_size_of_the_picture(tmp_path: Path) -> None:
@@ -411,28 +439,27 @@ def test_uncertainty_is_judged_whatever_the_size_of_the_picture(tmp_path: Path) 
     image = sample.picture().repeat(2, axis=0).repeat(2, axis=1)
     points = 2 * sample.points + 0.5
     large = replace(sample, points=points, box=box_of_points(points), read=lambda: image)
-    report = evaluate(Doubting(np.full((2, 68), 3.0)), [sample, large])
-    np.testing.assert_allclose(report.measured.uncertainty, 3)
+    report = measured(Doubting(np.full((2, 68), 3.0)), [sample, large])
+    np.testing.assert_allclose(report.measured.uncertainty, 3, rtol=1e-5)
 
 
 def test_uncertainty_of_missed_faces_does_not_count(samples: list[Sample]) -> None:
     detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0.6, 0, 0.6)[i])
-    r = evaluate(Doubting(DISTANCES[[0, 2]]), samples, boxes="detector", detector=detector).results
-    assert r["uncertainty_ratio"] == pytest.approx(1)
+    scores = measured(Doubting(DISTANCES[[0, 2]]), samples, detector, boxes="detector").scores
+    assert scores.uncertainty_ratio == close(1)
 
 
 def test_reliability_of_visibility(samples: list[Sample]) -> None:
     visible = np.ones((4, 68), bool)
     visible[:, :17] = False
     labelled = [Sample(s.image, s.points, s.box, v) for s, v in zip(samples, visible, strict=True)]
-    report = evaluate(Fake(np.where(np.arange(68) < 34, 0.25, 0.9)), labelled)
+    report = measured(Fake(np.where(np.arange(68) < 34, 0.25, 0.9)), labelled)
     got = report.measured.reliability(4)
     assert got is not None
     assert got.entries.tolist() == [0, 4 * 34, 0, 4 * 34]
     np.testing.assert_allclose(got.mean, [np.nan, 0.25, np.nan, 0.9])
     np.testing.assert_allclose(got.share, [np.nan, 0.5, np.nan, 1])
-    assert evaluate(Fake(), samples).measured.reliability() is None  # no labels
-    assert evaluate(Fake([np.nan] * 68), labelled).measured.reliability() is None
+    assert measured(Fake(), samples).measured.reliability() is None  # no labels
 
 
 def test_beyond_the_border_is_hidden_unless_the_release_says_otherwise(
@@ -441,9 +468,9 @@ def test_beyond_the_border_is_hidden_unless_the_release_says_otherwise(
     sample = draw(tmp_path, "a.png", 2, (39.25, 70))  # jaw point 0 at x = -0.75, 1 at -0.0
     nothing = np.ones(68, bool)
     monkeypatch.setattr(module, "occlude_picture", lambda image, *_: (image, nothing))
-    assert evaluate(Fake(), [sample], occlude="mask").results["hidden_points"] == 1
+    assert measured(Fake(), [sample], occlude="mask").scores.hidden_points == 1
     labelled = replace(sample, visible=nothing)
-    assert evaluate(Fake(), [labelled]).results["hidden_points"] == 0
+    assert measured(Fake(), [labelled]).scores.hidden_points == 0
 
 
 KINDS = ("rectangle", "mask", "sunglasses", "hand")
@@ -452,35 +479,38 @@ KINDS = ("rectangle", "mask", "sunglasses", "hand")
 class Looking(Fake):
     """Its visibility depends on what it sees, so that any other occluder changes the numbers."""
 
-    def __call__(self, crops: NDArray[np.uint8]) -> Any:
-        points, _, *rest = super().__call__(crops)
+    def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
         place = np.clip(IN_CROP.round().astype(int), 0, SIZE - 1)
-        return points, crops[:, place[:, 1], place[:, 0], 1] / 255, *rest
+        visibility = crops[:, place[:, 1], place[:, 0], 1] / 255
+        return replace(super().__call__(crops), visibility=visibility.astype(np.float32))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_occluders_repeat_whatever_the_order(samples: list[Sample], kind: Any) -> None:
-    first = evaluate(Looking(), samples, occlude=kind, seed=3)
-    assert 0 < first.results["hidden_points"] < 4 * 68
-    assert first.results["visibility_auc"] is not None
-    assert (first.results["occlude"], first.results["seed"]) == (kind, 3)
-    again = evaluate(Looking(), samples, occlude=kind, seed=3)
-    assert again.results == first.results
-    turned = evaluate(Looking(), samples[::-1], occlude=kind, seed=3)
+    first = measured(Looking(), samples, occlude=kind, seed=3)
+    assert first.scores.hidden_points is not None
+    assert 0 < first.scores.hidden_points < 4 * 68
+    assert first.scores.visibility_auc is not None
+    again = measured(Looking(), samples, occlude=kind, seed=3)
+    assert again.to_dict() == first.to_dict()
+    turned = measured(Looking(), samples[::-1], occlude=kind, seed=3)
     np.testing.assert_array_equal(turned.nme, first.nme[::-1])
-    texts = {"model", "parts", "normaliser", "boxes", "occlude"}
-    for key in KEYS - texts - {"uncertainty_ratio", "uncertainty_correlation"}:
-        assert turned.results[key] == pytest.approx(first.results[key], nan_ok=False)
-    other = evaluate(Looking(), samples, occlude=kind, seed=4)
-    assert other.results["visibility_auc"] != first.results["visibility_auc"]
+    assert turned.scores.to_dict() == pytest.approx(first.scores.to_dict())
+    other = measured(Looking(), samples, occlude=kind, seed=4)
+    assert other.scores.visibility_auc != first.scores.visibility_auc
 
 
-def test_occluders_do_not_depend_on_where_the_data_is(tmp_path: Path) -> None:
+def test_occluders_do_not_depend_on_where_the_data_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports = []
     for root in ("here", "there"):
         sample = draw(tmp_path / root / "set", "a.png", 4)
-        reports.append(evaluate(Looking(), [sample], occlude="rectangle").results)
-    assert reports[0] == reports[1]
+        reports.append(measured(Looking(), [sample], occlude="rectangle").to_dict())
+    monkeypatch.chdir(tmp_path / "here" / "set")  # nor on how its folder is named
+    sample = replace(sample, image=Path("a.png"))
+    reports.append(measured(Looking(), [sample], occlude="rectangle").to_dict())
+    assert reports[0] == reports[1] == reports[2]
 
 
 def test_detection_sees_the_occluder(samples: list[Sample]) -> None:
@@ -490,8 +520,8 @@ def test_detection_sees_the_occluder(samples: list[Sample]) -> None:
         seen.append(len(np.unique(image.reshape(-1, 3), axis=0)))
         return np.empty((0, 4)), np.empty(0)
 
-    evaluate(Fake(), samples, boxes="detector", detector=detector)
-    evaluate(Fake(), samples, boxes="detector", detector=detector, occlude="rectangle")
+    measured(Fake(), samples, detector, boxes="detector")
+    measured(Fake(), samples, detector, boxes="detector", occlude="rectangle")
     assert seen[:4] == [1] * 4
     assert min(seen[4:]) > 50
 
@@ -499,16 +529,15 @@ def test_detection_sees_the_occluder(samples: list[Sample]) -> None:
 def test_parts_are_reported_apart(samples: list[Sample]) -> None:
     """On faces of 2, 6, 9 and 11 percent; the first belongs to two parts, the last to none."""
     named = zip(samples, [("y", "z"), ("x",), ("y",), ()], strict=True)
-    report = evaluate(Fake(), [replace(sample, parts=parts) for sample, parts in named])
-    parts = report.results["parts"]
-    assert [p["part"] for p in parts] == ["y", "z", "x"]
-    assert [p["nme"] for p in parts] == pytest.approx([5.5, 2, 6])
-    assert [p["images"] for p in parts] == [2, 1, 1]
-    assert report.results["nme"] == pytest.approx(7)
+    report = measured(Fake(), [replace(sample, parts=parts) for sample, parts in named])
+    assert list(report.parts) == ["y", "z", "x"]
+    assert [part.nme for part in report.parts.values()] == close([5.5, 2, 6])
+    assert [part.images for part in report.parts.values()] == [2, 1, 1]
+    assert report.scores.nme == close(7)
     lines = report.markdown().splitlines()
     assert [line.split(" | ")[0] for line in lines[-3:]] == ["| z", "| x", "| all"]
     assert len({line.count("|") for line in lines[2:]}) == 1
-    assert len(evaluate(Fake(), samples).markdown().splitlines()) == 5
+    assert len(measured(Fake(), samples).markdown().splitlines()) == 5
 
 
 def bad(sample: Sample, points: FloatArray) -> list[Sample]:
@@ -518,7 +547,7 @@ def bad(sample: Sample, points: FloatArray) -> list[Sample]:
 def test_wrong_input_is_named(samples: list[Sample], tmp_path: Path) -> None:
     def fails(error: type[Exception], match: str, these: list[Sample], **options: Any) -> None:
         with pytest.raises(error, match=match):
-            evaluate(Fake(), these, **options)
+            measured(Fake(), these, **options)
 
     one = samples[0]
     fails(InputError, "at least one", [])
@@ -536,12 +565,22 @@ def test_wrong_input_is_named(samples: list[Sample], tmp_path: Path) -> None:
     fails(ImageError, r"text\.jpg", [Sample(text, one.points, one.box)])
 
     class Broken(Fake):
-        def __call__(self, crops: NDArray[np.uint8]) -> Any:
-            points, *rest = super().__call__(crops)
-            return points * np.nan, *rest
+        def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+            points = super().__call__(crops).points
+            return Estimates(points * np.float32(np.nan), points[..., 0])
 
-    with pytest.raises(WeightsError, match=r"0\.png are not finite"):
-        evaluate(Broken(), samples)
+    with pytest.raises(NetworkError, match=r"0\.png: the network gives points that is not finite"):
+        measured(Broken(), samples)
+
+
+def test_a_missed_face_has_no_say_in_visibility() -> None:
+    nothing = np.full((1, 68), np.nan)
+    truth = (np.arange(68) % 2 == 0).astype(float)[None]
+    faces = Measured(nothing, np.array([True]), truth, nothing, nothing, nothing)
+    scores = faces.scores(8, 0.5)
+    assert (scores.images, scores.missed, scores.hidden_points) == (1, 1, 0)
+    assert scores.visibility_auc is scores.called_hidden is scores.visible_called_hidden is None
+    assert faces.reliability() is None
 
 
 def data_set(root: Path) -> list[Path]:
@@ -552,69 +591,74 @@ def data_set(root: Path) -> list[Path]:
     return [root / "a", root / "b"]
 
 
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "load_weights", lambda _: (Fake(), "0" * 64))
-
-
-@pytest.mark.usefixtures("loaded")
-def test_run_on_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders(tmp_path: Path) -> None:
     folders = data_set(tmp_path)
-    report = run(folders, json_file=tmp_path / "out" / "r.json")
-    results = json.loads((tmp_path / "out" / "r.json").read_text("utf-8"))
-    assert results == report.results
-    assert results["nme"] == pytest.approx(5, abs=1e-6)  # .pts files have six decimals
-    assert [p["part"] for p in results["parts"]] == [str(f) for f in folders]
-    assert [p["nme"] for p in results["parts"]] == pytest.approx([3, 9], abs=1e-6)
-    assert results["model"]["sha256"] == "0" * 64
-    assert capsys.readouterr().out == report.markdown()
+    report = evaluate_folders(Landmarker(Fake()), folders)
+    assert report.scores.nme == close(5)
+    assert list(report.parts) == [str(folder) for folder in folders]
+    assert [part.nme for part in report.parts.values()] == close([3, 9])
+    assert report.benchmark is None
+    report.write_json(tmp_path / "out" / "r.json")
+    assert json.loads((tmp_path / "out" / "r.json").read_text("utf-8")) == report.to_dict()
 
 
-@pytest.mark.usefixtures("loaded")
-def test_run_takes_labels_of_visibility(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folders_take_labels_of_visibility(tmp_path: Path) -> None:
     folders = data_set(tmp_path)
     one = {"hidden": [[0, 1, 2]], "unsure": [[3]]}
     other = {"hidden": [[0], [0, 5]], "unsure": [[], []]}
     file = tmp_path / "hidden.json"
     file.write_text(json.dumps({"a/x.png": one, "deep/z.png": other}), "utf-8")
-    results = run(folders, visibility_labels=[file]).results
-    assert results["hidden_points"] == 4
-    assert [part["hidden_points"] for part in results["parts"]] == [3, 1]
-    assert results["nme"] == pytest.approx(5, abs=1e-6)  # of all three
-    assert results["nme_visible"] == pytest.approx((2 + 9) / 2, abs=1e-6)  # a/y is not labelled
+    landmarker = Landmarker(Fake())
+    report = evaluate_folders(landmarker, folders, visibility_labels=[file])
+    assert report.scores.hidden_points == 4
+    assert [part.hidden_points for part in report.parts.values()] == [3, 1]
+    assert report.scores.nme == close(5)  # of all three
+    assert report.scores.nme_visible == close((2 + 9) / 2)  # a/y is not labelled
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    assert results["visibility_labels"] == [{"name": "hidden.json", "sha256": digest}]
-    assert "2 of 3 pictures have labels of visibility" in capsys.readouterr().err
-    assert run(folders).results["hidden_points"] is None
-    with pytest.raises(InputError, match="labels of visibility are for folders"):
-        run(benchmark="300w", data=tmp_path, visibility_labels=[file])
+    assert report.to_dict()["visibility_labels"] == [{"name": "hidden.json", "sha256": digest}]
+    assert labelled(report.samples) == 2
+    report = evaluate_folders(landmarker, folders)
+    assert report.scores.hidden_points is None
+    assert labelled(report.samples) == 0
+    with pytest.raises(AnnotationError, match=r"none\.json: cannot be read as labels"):
+        evaluate_folders(landmarker, folders, visibility_labels=[tmp_path / "none.json"])
 
 
-@pytest.mark.usefixtures("loaded")
-def test_run_keeps_the_table_when_a_file_cannot_be_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_benchmark_is_measured_by_its_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = data_set(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError):
-        run(folders, json_file=tmp_path / "file" / "r.json")
-    assert "| all |" in capsys.readouterr().out
+    (folder, _), faces = data_set(tmp_path), read_folders([tmp_path / "a"])
+    release = replace(
+        RELEASES["300w"], read=lambda *_: faces, counts={"test": {"all": 3}}, threshold=3.0
+    )
+    monkeypatch.setitem(RELEASES, "300w", release)
+    landmarker = Landmarker(Fake())
+    with pytest.raises(AnnotationError, match="2 of 3"):
+        evaluate_benchmark(landmarker, "300w", folder)
+    report = evaluate_benchmark(landmarker, "300w", folder, incomplete=True)
+    assert report.benchmark == {"name": "300w", "split": "test", "incomplete": True}
+    assert report.setting == protocol_of("300w") == Setting("inter-ocular", 3.0)
+    assert report.scores.fr == 50
+    other = Setting(normaliser="box")
+    assert evaluate_benchmark(
+        landmarker, "300w", folder, other, incomplete=True
+    ).setting.normaliser == "box"  # fmt: skip
 
 
-def test_weights_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model.pth").write_bytes(b"\x80\x04.")
-    with pytest.raises(WeightsError, match=r"model\.pth: expected an \.onnx file"):
-        load_weights(tmp_path / "model.pth")
-    with pytest.raises(WeightsError, match=r"no\.onnx"):
-        load_weights(tmp_path / "no.onnx")
-    monkeypatch.setitem(sys.modules, "aadn.models.checkpoint", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'aadn\[train\]'"):
-        load_weights(tmp_path / "no.safetensors")
+def test_a_network_of_another_scheme(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="COFW has 29 landmarks, the network 68; give --weights"):
+        evaluate_benchmark(Landmarker(Fake()), "cofw", tmp_path)
+
+    class Other(Fake):
+        card = Card("other", Scheme.of({"name": "other", "points": 68}), SIZE, FACTOR, 0.5)
+
+    with pytest.raises(InputError, match=r"300W has the landmarks of ibug68, the network .* other"):
+        evaluate_benchmark(Landmarker(Other()), "300w", tmp_path)
 
 
 def test_importing_it_is_light() -> None:
     code = (
-        "import sys, aadn.evaluation.measure\n"
+        "import sys, aadn.evaluation.protocol\n"
         "print([m for m in ('torch', 'matplotlib', 'onnxruntime') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -622,7 +666,7 @@ def test_importing_it_is_light() -> None:
 
 
 def test_report_writes_nothing_half(samples: list[Sample], tmp_path: Path) -> None:
-    report = replace(evaluate(Fake(), samples), results={"nme": float("nan")})
+    report = replace(measured(Fake(), samples), scores=Scores(4, 0, float("nan")))
     with pytest.raises(ValueError, match="JSON"):  # a NaN is a fault of ours, never written
         report.write_json(tmp_path / "r.json")
     assert not (tmp_path / "r.json").exists()

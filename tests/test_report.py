@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,16 @@ from numpy.typing import NDArray
 from aadn.data.samples import Sample
 from aadn.errors import ImageError, MissingDependencyError, OutputError
 from aadn.evaluation import report as module
-from aadn.evaluation.measure import Measured, Report
+from aadn.evaluation import worst_faces
+from aadn.evaluation.measure import Report, Setting
 from aadn.evaluation.published import published
-from aadn.evaluation.report import SIZE, TRUTH, face_picture, write_report
+from aadn.evaluation.report import write_report
+from aadn.evaluation.scores import Measured
+from aadn.evaluation.worst_faces import SIZE, face_picture
 from aadn.geometry import box_of_points
+from aadn.inference.backend import Card
+from aadn.palette import SEEN, TRUTH
+from aadn.schemes import IBUG68, Normaliser
 
 pytest.importorskip("matplotlib")
 
@@ -32,11 +39,13 @@ NME = [3.0, 7.5, 2.0, np.nan, 1.0, 12.25, 4.0, 4.0, 5.0, 6.0, 2.5, 3.5]
 def report_of(
     *,
     nme: list[float] = NME,
-    normaliser: str = "inter-ocular",
+    normaliser: Normaliser = "inter-ocular",
+    occlude: Any = "none",
     benchmark: str | None = "300w",
     incomplete: bool = False,
     labelled: bool = True,
     uncertain: bool = False,
+    model: str = "net",
     **changes: Any,
 ) -> Report:
     """Every third face is challenging; each landmark is moved to the right by its face's NME."""
@@ -61,27 +70,24 @@ def report_of(
     measured = Measured(
         errors, np.isnan(nme), visible if labelled else None, visibility, uncertainty, visibility
     )
-    parts = [
-        {
-            "part": part,
-            **measured[np.array([part in s.parts for s in samples])].numbers(8, 0.5),
-        }
+    parts = {
+        part: measured[np.array([part in s.parts for s in samples])].scores(8, 0.5)
         for part in ("common", "challenging")
-    ]
-    results = {
-        **measured.numbers(8, 0.5),
-        "normaliser": normaliser,
-        "threshold": 8,
-        "visibility_threshold": 0.5,
-        "boxes": "detector",
-        "occlude": "none",
-        "seed": 0,
-        "model": {"name": "net", "sha256": "ab" * 32},
-        "visibility_labels": [],
-        "benchmark": benchmark and {"name": benchmark, "split": "test", "incomplete": incomplete},
-        "parts": parts,
     }
-    return Report(results | changes, samples, measured, predicted)
+    report = Report(
+        Setting(normaliser, boxes="detector", occlude=occlude),
+        Card(model, IBUG68, 64, 1.3, 0.5),
+        measured.scores(8, 0.5),
+        parts,
+        samples,
+        measured,
+        predicted,
+        "ab" * 32,
+        benchmark=None
+        if benchmark is None
+        else {"name": benchmark, "split": "test", "incomplete": incomplete},
+    )
+    return replace(report, **changes)
 
 
 def written(folder: Path, report: Report, **options: Any) -> str:
@@ -94,7 +100,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of the text: no curves and one picture."""
     monkeypatch.setattr(module, "plot_ced", lambda *_, **__: None)
     monkeypatch.setattr(module, "plot_reliability", lambda *_: None)
-    monkeypatch.setattr(module, "WORST", 1)
+    monkeypatch.setattr(worst_faces, "WORST", 1)
 
 
 def rows(text: str, heading: str) -> list[list[list[str]]]:
@@ -117,7 +123,7 @@ def test_the_folder_is_whole(tmp_path: Path) -> None:
         "ced.png", "ced.svg", "reliability.png", "reliability.svg", "report.json", "report.md",
         "worst", "worst.jpg",
     ]  # fmt: skip
-    assert json.loads((out / "report.json").read_text("utf-8")) == report.results
+    assert json.loads((out / "report.json").read_text("utf-8")) == report.to_dict()
     assert text.startswith("# A title\n")
     links = re.findall(r"\]\(([^)]*)\)", text)
     assert len(links) == 3 + 10
@@ -198,7 +204,7 @@ def test_only_rows_of_the_same_normaliser_are_compared(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_name_with_a_bar_stays_in_its_cell(tmp_path: Path) -> None:
-    text = written(tmp_path, report_of(model={"name": "a|b", "sha256": None}))
+    text = written(tmp_path, report_of(model="a|b", sha256=None))
     same, _ = rows(text, "Beside published")
     assert same[-1][0] == r"**a\|b (this report)**"
     assert "a|b, sha256 not known" in text
@@ -277,7 +283,7 @@ def test_folders_of_pictures(tmp_path: Path) -> None:
     assert "published" not in text
     assert "labelled by" not in text
     files = [{"name": "hidden.json", "sha256": "cd" * 32}]
-    text = written(tmp_path, report_of(benchmark=None, visibility_labels=files))
+    text = written(tmp_path, report_of(benchmark=None, visibility_labels=tuple(files)))
     assert f"hidden landmarks: labelled by hidden.json, sha256 {'cd' * 32}" in text
     text = written(tmp_path, report_of(benchmark="unheard-of"))
     assert "No published figures of this benchmark are known" in text
@@ -306,20 +312,20 @@ def test_true_and_predicted_landmarks_lie_where_they_belong() -> None:
     predicted = np.tile(corners, (34, 1))
     predicted[2] = (60, 50)
     sample = Sample(Path("x"), truth, np.array([20.0, 20, 80, 80]), read=lambda: image)
-    shown = face_picture(sample, predicted, np.full(68, np.nan), 0.5)
+    shown = face_picture(sample, predicted, np.ones(68), IBUG68, 0.5)
     assert shown.shape == (SIZE, SIZE, 3)
     scale, middle = SIZE / (1.4 * 60), (SIZE - 1) / 2
     band = shown[int(middle) - 12 : int(middle) + 13]
     marks = near(band, TRUTH)
     assert marks[:, 0].min() == pytest.approx(middle - 10 * scale, abs=6)
-    dots = near(band, (40, 220, 255))  # seen, as nothing is said of it
+    dots = near(band, SEEN)
     assert dots[:, 0].mean() == pytest.approx(middle + 10 * scale, abs=2)
 
 
 def test_a_picture_that_is_gone(tmp_path: Path) -> None:
     report = report_of(nme=[2.0])
     gone = Sample(tmp_path / "gone.png", report.samples[0].points, report.samples[0].box)
-    broken = Report(report.results, [gone], report.measured, report.predicted)
+    broken = replace(report, samples=[gone])
     with pytest.raises(ImageError, match=r"gone\.png: no such file"):
         write_report(broken, tmp_path / "out")
     assert not (tmp_path / "out" / "report.md").exists()
@@ -335,7 +341,7 @@ def test_without_matplotlib_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'aadn\[plot\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[plot\]'"):
         write_report(report_of(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

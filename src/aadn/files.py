@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and removing them."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there; OutputError if it cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot remove {path}: {error.strerror or error}; choose another folder"
+        ) from None
 
 
 _STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}

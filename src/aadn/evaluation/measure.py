@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from aadn.data.folders import check_points
 from aadn.data.samples import Sample
-from aadn.errors import InputError
+from aadn.errors import InputError, NetworkError
 from aadn.evaluation.metrics import normalisers, point_errors
 from aadn.evaluation.scores import Measured, Scores
 from aadn.evaluation.tables import number, table
@@ -43,7 +43,7 @@ class Setting:
 
     Attributes:
         normaliser: what errors are divided by, see `aadn.evaluation.metrics.normalisers`; None for
-            the one that is usual for the network's scheme.
+            the usual one of the network's scheme.
         threshold: of `Scores.fr` and `Scores.auc`, percent of the normaliser.
         boxes: crop around the box of the true landmarks, or around what the detector finds: of its
             boxes the one that overlaps the true box most, and at least by MIN_OVERLAP; otherwise
@@ -65,11 +65,11 @@ class Setting:
     def check(self) -> None:
         """Raise InputError for a value out of range."""
         for what, value, kind in (
-            ("normaliser", self.normaliser or "box", Normaliser),
+            ("normaliser", self.normaliser, Normaliser),
             ("boxes", self.boxes, Boxes),
             ("occluder", self.occlude, Occlude),
         ):
-            if value not in get_args(kind):
+            if value is not None and value not in get_args(kind):
                 raise InputError(f"expected {what} of {', '.join(get_args(kind))}; got {value!r}")
         if self.seed < 0:
             raise InputError(f"expected a seed of 0 or more, got {self.seed}")
@@ -218,12 +218,14 @@ def evaluate(
         InputError: for settings out of range, or landmarks that the normaliser or the occluder
             needs and a sample lacks.
         ImageError, AnnotationError: for a picture or labels that are broken.
-        NetworkError: if the network gives what is not finite.
+        NetworkError: if the network gives what no network may give.
     """
     card = landmarker.card
-    setting = _complete(setting or Setting(), card.scheme)
+    setting = setting or Setting()
+    setting.check()
+    setting = replace(setting, normaliser=setting.normaliser or card.scheme.normaliser)
     _check_samples(samples, card.landmarks, setting)
-    lengths = np.concatenate([_length(s, card.scheme, setting) for s in samples])
+    lengths = np.concatenate([_length(sample, card.scheme, setting) for sample in samples])
     cutouts = None
     if setting.occlude != "none" and setting.occluders is not None:
         cutouts = Cutouts.load(Path(setting.occluders))
@@ -235,16 +237,13 @@ def evaluate(
     missed = np.zeros(len(samples), bool)
     hide = progress if progress is None else not progress
     for i, sample in enumerate(tqdm(samples, "evaluating", unit="face", disable=hide)):
-        image, visible[i] = _prepared(sample, card.scheme, setting, cutouts)
-        box: NDArray[np.floating] | None = sample.box
-        if setting.boxes == "detector":
-            box = matching(np.asarray(landmarker.detect(image)[0], np.float64), sample.box)
-        if box is None:
+        image, visible[i] = prepare(sample, card.scheme, setting, cutouts)
+        face = _face(landmarker, image, sample, setting.boxes)
+        if face is None:
             missed[i] = True
             continue
-        face = landmarker.align(image, box[None])[0]
         predicted[i], visibility[i] = face.points, face.visibility
-        uncertainty[i], visible_map[i] = face.uncertainty, map_at_points(face)
+        uncertainty[i], visible_map[i] = face.uncertainty, _map_at_points(face)
 
     truth = np.stack([sample.points for sample in samples])
     known = setting.occlude != "none" or all(sample.visible is not None for sample in samples)
@@ -265,11 +264,6 @@ def evaluate(
     return Report(setting, card, scores, parts, samples, measured, predicted)
 
 
-def _complete(setting: Setting, scheme: Scheme) -> Setting:
-    setting.check()
-    return replace(setting, normaliser=setting.normaliser or scheme.normaliser)
-
-
 def _check_samples(samples: Sequence[Sample], landmarks: int, setting: Setting) -> None:
     if not samples:
         raise InputError("expected at least one labelled face to evaluate on, got none")
@@ -286,10 +280,23 @@ def _check_samples(samples: Sequence[Sample], landmarks: int, setting: Setting) 
             )
 
 
-def _prepared(
-    sample: Sample, scheme: Scheme, setting: Setting, cutouts: Cutouts | None
+def prepare(
+    sample: Sample, scheme: Scheme, setting: Setting, cutouts: Cutouts | None = None
 ) -> tuple[NDArray[np.uint8], FloatArray]:
-    """A sample's picture with its occluder, and what is visible on it, (L,)."""
+    """A sample's picture as it is measured, and which of its landmarks are visible there.
+
+    Args:
+        sample: a labelled face.
+        scheme: whose landmarks it has.
+        setting: what is put on the face.
+        cutouts: those of `setting.occluders`.
+
+    Returns:
+        The picture (H, W, 3) uint8 RGB with its occluder; (L,) 1 seen, 0 hidden, NaN unknown.
+
+    Raises:
+        ImageError, AnnotationError: for a picture or labels that are broken.
+    """
     image = sample.picture()
     height, width = image.shape[:2]
     check_points(sample, width, height)
@@ -300,7 +307,9 @@ def _prepared(
         visible = np.asarray(sample.visible, np.float64)
     if setting.occlude == "none":
         return image, visible
-    rng = occluder_rng(setting.seed, sample.image, sample.scene)
+    # A file's folder counts even where it is the current one, and its path does not name it.
+    path = sample.image.absolute() if sample.read is None else sample.image
+    rng = occluder_rng(setting.seed, path, sample.scene)
     image, left = occlude_picture(image, sample.points, scheme, setting.occlude, rng, cutouts)
     return image, np.where(left, visible, 0.0)
 
@@ -313,7 +322,22 @@ def _length(sample: Sample, scheme: Scheme, setting: Setting) -> FloatArray:
         raise InputError(f"{sample.image}: {error}") from None
 
 
-def map_at_points(face: Face) -> FloatArray:
+def _face(
+    landmarker: Landmarker, image: NDArray[np.uint8], sample: Sample, boxes: Boxes
+) -> Face | None:
+    """What the network gives for a sample's face; None if the detector misses it."""
+    box: FloatArray | None = sample.box
+    if boxes == "detector":
+        box = matching(np.asarray(landmarker.detect(image)[0], np.float64), sample.box)
+    if box is None:
+        return None
+    try:
+        return landmarker.align(image, box[None])[0]
+    except NetworkError as error:
+        raise NetworkError(f"{sample.image}: {error}") from None
+
+
+def _map_at_points(face: Face) -> FloatArray:
     """The visible map P of a face's network, read at its landmarks, (L,); NaN without one."""
     crop = Crop.around(face.box, 1, face.crop_factor)
     return 1 - read_map(face.occlusion, crop.to_units(face.points))

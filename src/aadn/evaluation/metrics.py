@@ -55,6 +55,11 @@ def normalisers(
         if given.shape != (len(points), 4):
             raise InputError(f"expected boxes ({len(points)}, 4), got shape {given.shape}")
         lengths = given[:, 2] - given[:, 0]
+    elif kind in get_args(Normaliser):
+        raise InputError(
+            f"the scheme {scheme.name} does not say what its {kind} distance is; choose another "
+            "normaliser"
+        )
     else:
         known_kinds = ", ".join(get_args(Normaliser))
         raise InputError(f"expected a normaliser of {known_kinds}; got {kind!r}")

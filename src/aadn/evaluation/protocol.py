@@ -43,15 +43,12 @@ def evaluate_folders(
     """
     landmarks = landmarker.card.landmarks
     samples = read_folders(folders, landmarks)
-    # Named before it is measured: a file may be gone after.
-    named = tuple(
-        {"name": Path(file).name, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
-        for file in visibility_labels
-    )
     if visibility_labels:
         samples = with_visibility(samples, visibility_labels, landmarks)
         unknown = np.full(landmarks, np.nan)
         samples = [replace(s, visible=unknown) if s.visible is None else s for s in samples]
+    # Named before it is measured: a file may be gone after.
+    named = tuple({"name": Path(f).name, "sha256": _digest(Path(f))} for f in visibility_labels)
     report = evaluate(landmarker, samples, setting, progress=progress)
     return replace(report, visibility_labels=named)
 
@@ -96,14 +93,22 @@ def protocol_of(benchmark: Benchmark | None) -> Setting:
 
 def check_scheme(release: Release, card: Card) -> None:
     """Raise InputError unless a network gives the points that a release has."""
-    if card.scheme != release.scheme:
-        raise InputError(
-            f"{release.title} has {release.landmarks} landmarks ({release.scheme.name}), the "
-            f"network {card.landmarks} ({card.scheme.name}); give --weights of one trained with "
-            f"--scheme {release.scheme.name}"
-        )
+    ours, theirs = release.scheme, card.scheme
+    if ours == theirs:
+        return
+    if ours.size == theirs.size:
+        wrong = f"has the landmarks of {ours.name}, the network those of {theirs.name}"
+    else:
+        wrong = f"has {ours.size} landmarks, the network {theirs.size}"
+    raise InputError(
+        f"{release.title} {wrong}; give --weights of one trained with --scheme {ours.name}"
+    )
 
 
 def labelled(samples: Sequence[Sample]) -> int:
-    """How many samples have a landmark whose visibility is known."""
+    """Of how many samples it is known which landmarks are hidden, of one of them at least."""
     return sum(s.visible is not None and bool(np.isfinite(s.visible).any()) for s in samples)
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

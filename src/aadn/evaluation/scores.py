@@ -30,7 +30,7 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures of some faces; one that is undefined is None. "Percent" is 0…100.
+    """The figures of some faces; None where one is undefined. "Percent" is 0…100.
 
     Attributes:
         images: labelled faces.
@@ -67,27 +67,27 @@ class Scores:
 
     images: int
     missed: int
-    nme: float | None
-    nme_visible: float | None
-    nme_hidden: float | None
-    fr_8: float | None
-    fr_10: float | None
-    auc_8: float | None
-    visibility_auc: float | None
-    hidden_points: int | None
-    hidden_average_precision: float | None
-    hidden_recall_at_precision_80: float | None
-    visible_called_hidden: float | None
-    called_hidden: float | None
-    calibration_error: float | None
-    map_auc: float | None
-    uncertainty_ratio: float | None
-    uncertainty_correlation: float | None
-    nme_p90: float | None
-    nme_p95: float | None
-    nme_p99: float | None
-    fr: float | None
-    auc: float | None
+    nme: float | None = None
+    nme_visible: float | None = None
+    nme_hidden: float | None = None
+    fr_8: float | None = None
+    fr_10: float | None = None
+    auc_8: float | None = None
+    visibility_auc: float | None = None
+    hidden_points: int | None = None
+    hidden_average_precision: float | None = None
+    hidden_recall_at_precision_80: float | None = None
+    visible_called_hidden: float | None = None
+    called_hidden: float | None = None
+    calibration_error: float | None = None
+    map_auc: float | None = None
+    uncertainty_ratio: float | None = None
+    uncertainty_correlation: float | None = None
+    nme_p90: float | None = None
+    nme_p95: float | None = None
+    nme_p99: float | None = None
+    fr: float | None = None
+    auc: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures by name, as reports in JSON have them."""
@@ -165,20 +165,19 @@ class Measured:
 
     def _of_errors(self, threshold: float) -> dict[str, Any]:
         nme = self.nme[np.isfinite(self.nme)]
-        names = ("nme", "fr_8", "fr_10", "auc_8", "nme_p90", "nme_p95", "nme_p99", "fr", "auc")
         if not len(nme):
-            return dict.fromkeys(names)
-        percentiles = (float(np.percentile(nme, p)) for p in (90, 95, 99))
-        values = (
-            float(nme.mean()),
-            100 * failure_rate(nme, 8),
-            100 * failure_rate(nme, 10),
-            100 * auc(nme, 8),
-            *percentiles,
-            100 * failure_rate(nme, threshold),
-            100 * auc(nme, threshold),
-        )
-        return dict(zip(names, values, strict=True))
+            return {}
+        return {
+            "nme": float(nme.mean()),
+            "fr_8": 100 * failure_rate(nme, 8),
+            "fr_10": 100 * failure_rate(nme, 10),
+            "auc_8": 100 * auc(nme, 8),
+            "nme_p90": float(np.percentile(nme, 90)),
+            "nme_p95": float(np.percentile(nme, 95)),
+            "nme_p99": float(np.percentile(nme, 99)),
+            "fr": 100 * failure_rate(nme, threshold),
+            "auc": 100 * auc(nme, threshold),
+        }
 
     def _of_visibility(
         self, visible: BoolArray, hidden: BoolArray, threshold: float
@@ -186,23 +185,20 @@ class Measured:
         # A landmark without a label has no true visibility either.
         found = np.isfinite(self.visibility) & np.isfinite(self.errors)
         called = (self.visibility < threshold).astype(float)
-        figures = {"called_hidden": _percent(_mean(called[found]))}
+        called_hidden = {"called_hidden": _percent(_mean(called[found]))}
         if self.visible is None:
-            unknown = ("visibility_auc", "hidden_points", "hidden_average_precision", "map_auc",
-                       "hidden_recall_at_precision_80", "visible_called_hidden",
-                       "calibration_error")  # fmt: skip
-            return figures | dict.fromkeys(unknown)
-        said = visible | hidden
-        given, seen = self.visibility[found & said], visible[found & said]
-        read = np.isfinite(self.visible_map) & said
-        return figures | {
+            return called_hidden
+        judged = found & (visible | hidden)
+        given, seen = self.visibility[judged], visible[judged]
+        in_map = np.isfinite(self.visible_map) & (visible | hidden)
+        return called_hidden | {
             "visibility_auc": roc_auc(given, seen),
             "hidden_points": int(hidden.sum()),
             "hidden_average_precision": average_precision(1 - given, ~seen),
             "hidden_recall_at_precision_80": _percent(recall_at_precision(1 - given, ~seen, 0.8)),
             "visible_called_hidden": _percent(_mean(called[found & visible])),
             "calibration_error": expected_calibration_error(given, seen),
-            "map_auc": roc_auc(self.visible_map[read], visible[read]),
+            "map_auc": roc_auc(self.visible_map[in_map], visible[in_map]),
         }
 
     def _of_uncertainty(self) -> dict[str, Any]:
