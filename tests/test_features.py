@@ -13,14 +13,21 @@ from faces import drawn_face, write_faces
 
 torch = pytest.importorskip("torch")
 
+from aadn.data.folders import read_folders  # noqa: E402
+from aadn.data.pts import write_pts  # noqa: E402
 from aadn.errors import AnnotationError, ImageError, InputError, WeightsError  # noqa: E402
-from aadn.geometry import box_of_points, crop_matrix, warp  # noqa: E402
-from aadn.models import checkpoint  # noqa: E402
+from aadn.evaluation.measure import Setting, evaluate  # noqa: E402
+from aadn.geometry import Crop, box_of_points  # noqa: E402
+from aadn.inference.backend import Card  # noqa: E402
+from aadn.inference.estimates import Estimates  # noqa: E402
+from aadn.inference.landmarker import Landmarker  # noqa: E402
 from aadn.models.build import build  # noqa: E402
+from aadn.models.checkpoint import Checkpoint  # noqa: E402
+from aadn.models.inputs import normalise  # noqa: E402
+from aadn.models.registry import ModelConfig  # noqa: E402
 from aadn.paper import features  # noqa: E402
 from aadn.paper.features import face_maps, run  # noqa: E402
-from aadn.training.augment import normalise  # noqa: E402
-from aadn.training.config import ModelConfig  # noqa: E402
+from aadn.schemes import IBUG68, Scheme, scheme_of  # noqa: E402
 
 WITH_DISTILLATION = [
     ModelConfig(name="odn", size=64),
@@ -34,10 +41,10 @@ WITHOUT = [
 ]
 
 
-def saved(path: Path, config: ModelConfig) -> Path:
+def saved(path: Path, config: ModelConfig, scheme: Scheme | None = None) -> Path:
     torch.manual_seed(0)
     tensors = {f"ema.{name}": t for name, t in build(config).state_dict().items()}
-    checkpoint.save(path, tensors, config, {})
+    Checkpoint(tensors, config, scheme or scheme_of(config.landmarks), {}).save(path)
     return path
 
 
@@ -76,7 +83,7 @@ def test_maps_are_those_of_the_distillation_module(config: ModelConfig) -> None:
 
     image = normalise(torch.from_numpy(crop).permute(2, 0, 1)[None] / 255)
     with torch.no_grad():
-        seen = network(image).seen[0].numpy()
+        visible_map = network(image).visible_map[0].numpy()
         if config.name == "heatmap":
             f = network.stage3(network.stage2(network.stage1(network.stem(image))))
         else:
@@ -84,9 +91,9 @@ def test_maps_are_those_of_the_distillation_module(config: ModelConfig) -> None:
         clean = network.distillation(f)[0]
     before, after = (x[0].abs().mean(dim=0).numpy() for x in (f, clean))
     scale = max(before.max(), after.max())
-    cell = 64 // len(seen)
+    cell = 64 // len(visible_map)
     assert cell == (16 if config.name == "heatmap" else 32)
-    for name, values in (("P", seen), ("before", before / scale), ("after", after / scale)):
+    for name, values in (("P", visible_map), ("before", before / scale), ("after", after / scale)):
         assert maps[name].shape == (64, 64)
         np.testing.assert_allclose(maps[name], np.kron(values, np.ones((cell, cell))), rtol=1e-5)
     assert max(maps["before"].max(), maps["after"].max()) == 1
@@ -148,7 +155,7 @@ def test_labelled_faces_are_cut_around_their_landmarks(
     assert len(drawn) == 2
     for row, i in zip(drawn, (2, 0), strict=True):
         image, points = drawn_face(96, np.random.default_rng([0, i]))
-        expected = warp(image, crop_matrix(box_of_points(points), 32), 32)
+        expected = Crop.around(box_of_points(points), 32).cut(image)
         # The labels are written with six decimals.
         assert np.abs(row["face"].astype(int) - expected).max() <= 1
 
@@ -165,30 +172,60 @@ def test_of_several_faces_the_one_with_the_highest_score(
         tmp_path / "maps.png",
         detector=lambda _: (boxes, np.array([0.7, 0.9, 0.8])),
     )
-    expected = warp(image, crop_matrix(boxes[1], 32), 32)
+    expected = Crop.around(boxes[1], 32).cut(image)
     np.testing.assert_array_equal(drawn[0]["face"], expected)
 
 
+class Recorder:
+    """A network that keeps the crops it is given, cut as for the one of 32 pixels."""
+
+    def __init__(self, scheme: Scheme = IBUG68) -> None:
+        self.card = Card("recorder", scheme, 32, 1.3, 0.5)
+        self.crops: list[Any] = []
+
+    def __call__(self, crops: Any) -> Estimates:
+        self.crops.extend(crops)
+        size = self.card.landmarks
+        return Estimates(np.zeros((len(crops), size, 2), "f4"), np.zeros((len(crops), size), "f4"))
+
+
 @pytest.mark.parametrize("kind", ["rectangle", "mask", "sunglasses", "hand"])
-def test_occluders_follow_the_seed_and_not_the_order(
+def test_pictures_are_painted_as_evaluate_paints_them(
     tmp_path: Path, weights: Path, drawn: list[dict[str, Any]], kind: Any
 ) -> None:
-    write_faces(tmp_path, 2)
-    pictures = [tmp_path / "face_0000.png", tmp_path / "face_0001.png"]
-    out = tmp_path / "maps.png"
+    folder = write_faces(tmp_path / "faces", 2)
+    pictures = sorted(folder.glob("*.png"))
+    network = Recorder()
+    evaluate(Landmarker(network), read_folders([folder]), Setting(occlude=kind, seed=3))
+    run(pictures[::-1], weights, tmp_path / "maps.png", occlude=kind, seed=3)  # in any order
+    for crop, row in zip(network.crops, drawn[::-1], strict=True):
+        np.testing.assert_array_equal(row["face"], crop)
+    painted = [row["face"] for row in drawn]
+    run(pictures[::-1], weights, tmp_path / "maps.png", occlude=kind, seed=4)
+    assert any((a != row["face"]).any() for a, row in zip(painted, drawn, strict=True))
+    run(pictures[::-1], weights, tmp_path / "maps.png")
+    for a, row in zip(painted, drawn, strict=True):
+        assert (a != row["face"]).any(axis=2).mean() > 0.05
 
-    def faces(paths: list[Path], **options: Any) -> list[Any]:
-        run(paths, weights, out, **options)
-        return [row["face"] for row in drawn]
 
-    plain = faces(pictures)
-    covered = faces(pictures, occlude=kind, seed=3)
-    again = faces(pictures[::-1], occlude=kind, seed=3)[::-1]
-    other = faces(pictures, occlude=kind, seed=4)
-    for i in range(2):
-        assert (plain[i] != covered[i]).any(axis=2).mean() > 0.05
-        np.testing.assert_array_equal(covered[i], again[i])
-    assert any((a != b).any() for a, b in zip(covered, other, strict=True))
+def test_a_scheme_of_ones_own(tmp_path: Path, drawn: list[dict[str, Any]]) -> None:
+    """Five points, of which the scheme says where eyes and mouth are."""
+    groups = {"right eye": [0], "left eye": [1], "mouth": [3, 4]}
+    five = Scheme.of({"name": "five", "points": 5, "flip": [[0, 1], [3, 4]], "groups": groups})
+    weights = saved(
+        tmp_path / "five.safetensors", ModelConfig(name="heatmap", size=32, landmarks=5), five
+    )
+    image, points = drawn_face(96)
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), image[..., ::-1])
+    write_pts(folder / "a.pts", points[[36, 45, 30, 48, 54]])
+    network = Recorder(five)
+    evaluate(Landmarker(network), read_folders([folder]), Setting(occlude="sunglasses"))
+    run([folder / "a.png"], weights, tmp_path / "maps.png", occlude="sunglasses")
+    np.testing.assert_array_equal(drawn[0]["face"], network.crops[0])
+    assert (drawn[0]["face"] != Crop.around(box_of_points(points[[36, 45, 30, 48, 54]]), 32)
+            .cut(image)).any()  # fmt: skip
 
 
 def test_without_labels_the_embedded_model_says_where_the_occluder_goes(
@@ -231,7 +268,7 @@ def test_wrong_arguments(tmp_path: Path, weights: Path) -> None:
     out = tmp_path / "maps.png"
     with pytest.raises(InputError, match="at least one picture"):
         run([], weights, out)
-    with pytest.raises(InputError, match="expected an occluder of none, rectangle"):
+    with pytest.raises(InputError, match="expected occluder of none, rectangle"):
         run([picture], weights, out, occlude="hat")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="seed of 0 or more, got -1"):
         run([picture], weights, out, seed=-1)

@@ -5,29 +5,30 @@ Needs PyTorch.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aadn.data.folders import check_points, face_box
+from aadn.data.folders import face_box
 from aadn.data.pts import read_pts
 from aadn.data.samples import Sample
 from aadn.errors import InputError
+from aadn.evaluation.measure import Setting, prepare
 from aadn.evaluation.plots import check_plot, plot_maps
-from aadn.geometry import CROP_FACTOR, FloatArray, crop_matrix, warp
+from aadn.geometry import Crop
 from aadn.images import load_image
-from aadn.inference.detectors import Detector, default_detector
+from aadn.inference.detectors import Detector
 from aadn.inference.landmarker import Landmarker
-from aadn.models.build import Network
 from aadn.models.checkpoint import load_model
-from aadn.occlude import Occlude, occlude_picture
-from aadn.training.augment import normalise
+from aadn.models.inputs import normalise
+from aadn.models.network import Network
+from aadn.occlude.evaluation import Occlude
+from aadn.schemes import Scheme, scheme_of
 
 
 def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
@@ -35,7 +36,7 @@ def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[An
 
     Args:
         network: in eval mode, one with a distillation module.
-        crop: (S, S, 3) uint8 RGB, S = `network.size`, cut as `geometry.crop_matrix` does.
+        crop: (S, S, 3) uint8 RGB, S = `network.size`, cut as `geometry.Crop` does.
 
     Returns:
         "face": the crop. "P": per position the probability that what is there belongs to the
@@ -52,13 +53,13 @@ def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[An
     if crop.shape != (size, size, 3) or crop.dtype != np.uint8:
         raise InputError(
             f"expected a crop ({size}, {size}, 3) uint8 as the network takes, "
-            f"got {crop.shape} {crop.dtype}; cut it with geometry.crop_matrix and warp"
+            f"got {crop.shape} {crop.dtype}; cut it with geometry.Crop"
         )
     found: list[Tensor] = []
 
     def keep(_: nn.Module, inputs: tuple[Tensor], outputs: tuple[Tensor, Tensor]) -> None:
-        clean, seen = outputs  # (1, C, h, w), (1, h, w)
-        found.extend([seen[0], inputs[0][0].abs().mean(dim=0), clean[0].abs().mean(dim=0)])
+        clean, visible_map = outputs  # (1, C, h, w), (1, h, w)
+        found.extend([visible_map[0], inputs[0][0].abs().mean(dim=0), clean[0].abs().mean(dim=0)])
 
     hook = distillation.register_forward_hook(keep)
     try:
@@ -67,9 +68,9 @@ def face_maps(network: Network, crop: NDArray[np.uint8]) -> dict[str, NDArray[An
             network(normalise(pixels))
     finally:
         hook.remove()
-    seen, before, after = (_enlarged(x, size) for x in found)
+    visible_map, before, after = (_enlarged(x, size) for x in found)
     largest = max(float(before.max()), float(after.max())) or 1.0
-    return {"face": crop, "P": seen, "before": before / largest, "after": after / largest}
+    return {"face": crop, "P": visible_map, "before": before / largest, "after": after / largest}
 
 
 def run(
@@ -91,8 +92,8 @@ def run(
         weights: a checkpoint of `aadn train`, of a network with a distillation module.
         out: a .png or .svg file.
         occlude: what is put on each face first, where its landmarks are: those of the `.pts` file,
-            and otherwise those that the embedded model finds. It depends on the seed and on the
-            picture's name, not on the order of the pictures.
+            and otherwise those that the embedded model finds. With the same seed, labelled pictures
+            are painted as `aadn.evaluation.measure.evaluate` paints them.
         seed: of the occluders.
         detector: picture to landmark boxes (N, 4) and scores; None for `default_detector()`.
 
@@ -107,26 +108,22 @@ def run(
     check_plot(out)
     if not pictures:
         raise InputError("expected at least one picture with a face, got none")
-    if occlude not in get_args(Occlude):
-        raise InputError(f"expected an occluder of {', '.join(get_args(Occlude))}; got {occlude!r}")
-    if seed < 0:
-        raise InputError(f"expected a seed of 0 or more, got {seed}")
-    network, config, _ = load_model(Path(weights))
-    _distillation(network, f"{weights} ({config.name})")
+    setting = Setting(occlude=occlude, seed=seed)
+    setting.check()
+    network, checkpoint = load_model(Path(weights))
+    _distillation(network, f"{weights} ({checkpoint.config.name})")
+    embedded: Landmarker | None = None
     rows = []
     for path in map(Path, pictures):
-        image = load_image(path)
-        box, points = _face(path, image, detector)
-        if occlude != "none":
-            if points is None:
-                points = Landmarker()(image, box[None]).points[0]
-            rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
-            try:
-                image, _ = occlude_picture(image, points, occlude, rng)
-            except InputError as error:  # a scheme that no occluder knows
-                raise InputError(f"{path}: {error}; draw it with occlude='none'") from None
-        crop = warp(image, crop_matrix(box, network.size, CROP_FACTOR), network.size)
-        rows.append(face_maps(network, crop))
+        labels = path.with_suffix(".pts")
+        if labels.exists():
+            points = read_pts(labels)
+            sample, scheme = Sample(path, points, face_box(points, labels)), checkpoint.scheme
+        else:
+            embedded = embedded or Landmarker(detector=detector)
+            sample, scheme = _found(path, embedded), embedded.card.scheme
+        image = _painted(sample, scheme, setting)
+        rows.append(face_maps(network, Crop.around(sample.box, network.size).cut(image)))
     plot_maps(rows, out, ranges=dict.fromkeys(("P", "before", "after"), (0.0, 1.0)))
 
 
@@ -140,23 +137,32 @@ def _distillation(network: Network, name: str) -> nn.Module:
     return module
 
 
-def _face(
-    path: Path, image: NDArray[np.uint8], detector: Detector | None
-) -> tuple[FloatArray, FloatArray | None]:
-    """The box (4,) of a picture's face and, if they are labelled, its landmarks (L, 2)."""
-    labels = path.with_suffix(".pts")
-    if labels.exists():
-        points = read_pts(labels)
-        box = face_box(points, labels)
-        check_points(Sample(path, points, box), image.shape[1], image.shape[0])
-        return box, points
-    boxes, scores = (detector or default_detector())(image)
+def _found(path: Path, landmarker: Landmarker) -> Sample:
+    """The face with the highest score in a picture, and its landmarks."""
+    image = load_image(path)
+    boxes, scores = landmarker.detect(image)
     if len(boxes) == 0:
         raise InputError(
             f"{path}: expected a face, the detector found none; give another picture, or put its "
-            f"landmarks beside it in {labels.name}"
+            f"landmarks beside it in {path.with_suffix('.pts').name}"
         )
-    return np.asarray(boxes[int(np.argmax(scores))], np.float64), None
+    best = boxes[[int(np.argmax(scores))]]
+    points = landmarker.align(image, best).points[0]
+    return Sample(path, points.astype(np.float64), best[0].astype(np.float64))
+
+
+def _painted(sample: Sample, scheme: Scheme, setting: Setting) -> NDArray[np.uint8]:
+    """A sample's picture with its occluder, as it is evaluated."""
+    count = len(sample.points)
+    if setting.occlude != "none" and count != scheme.size:
+        try:  # labels of another scheme than the network's say where the face is, too
+            scheme = scheme_of(count)
+        except InputError:
+            raise InputError(
+                f"{sample.image}: no scheme of its {count} landmarks is known, by which an "
+                "occluder is put on; draw it with occlude='none'"
+            ) from None
+    return prepare(sample, scheme, setting)[0]
 
 
 def _enlarged(x: Tensor, size: int) -> NDArray[np.float32]:
