@@ -112,3 +112,9 @@ def test_broken_files(tmp_path: Path) -> None:
         file = written(tmp_path / "a.json", {key: SEEN})
         with pytest.raises(AnnotationError, match="expected the end of a picture's path"):
             read_visibility(file, 5)
+
+
+def test_a_picture_with_several_faces_cannot_be_labelled(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.json", {"x/1.jpg": SEEN})
+    with pytest.raises(AnnotationError, match=r"x/1\.jpg names .*1\.jpg, which has several faces"):
+        with_visibility([sample("x/1.jpg"), sample("x/1.jpg")], [file], 3)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from aadn.data.folders import check_points, read_folders
+from aadn.data.folders import check_points, read_folder, read_folders
 from aadn.data.pts import format_pts, read_pts, write_pts
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, InputError, OutputError
@@ -148,6 +148,60 @@ def test_a_pts_with_two_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(AnnotationError, match=r"a\.jpg and a\.png"):
         read_folders([tmp_path])
+
+
+FACE = np.array([[3.0, 4], [11, 12], [5, 9]])
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels"),
+    [
+        (["x.jpg"], {"x": "x.jpg"}),
+        (["x.jpg"], {"x_1": "x.jpg", "x_2": "x.jpg", "x_10": "x.jpg"}),
+        (["x.webp"], {"x_1": "x.webp", "x_2": "x.webp"}),
+        # Two pictures of one name keep their suffixes.
+        (["x.jpg", "x.png"], {"x.jpg": "x.jpg", "x.png": "x.png"}),
+        (["x.jpg", "x.png"], {"x.jpg_1": "x.jpg", "x.jpg_2": "x.jpg", "x.png": "x.png"}),
+        # A picture whose own name fits goes first: AFW's are called so.
+        (["x_1.jpg", "x_2.jpg", "x.jpg"], {"x_1": "x_1.jpg", "x_2": "x_2.jpg", "x": "x.jpg"}),
+        (["x_1.jpg", "x.jpg"], {"x_1": "x_1.jpg", "x.jpg_1": "x.jpg", "x.jpg_2": "x.jpg"}),
+        (["x_1.jpg"], {"x_1_1": "x_1.jpg", "x_1_2": "x_1.jpg"}),
+        # As always: the usual formats before others.
+        (["x.jpg", "x.tif"], {"x": "x.jpg"}),
+    ],
+)
+def test_what_detect_writes_is_read(
+    tmp_path: Path, pictures: list[str], labels: dict[str, str]
+) -> None:
+    for name in pictures:
+        (tmp_path / name).write_bytes(b"not opened")
+    for i, name in enumerate(labels):
+        write_pts(tmp_path / f"{name}.pts", FACE + i)
+    samples = read_folders([tmp_path])
+    found = {round(s.points[0, 0] - 3): s.image.name for s in samples}
+    assert found == dict(enumerate(labels.values()))
+
+
+@pytest.mark.parametrize("name", ["x_0", "x_01", "x_a", "x_", "_1"])
+def test_a_name_that_is_no_faces_number(tmp_path: Path, name: str) -> None:
+    labelled(tmp_path, "x")
+    write_pts(tmp_path / f"{name}.pts", FACE)
+    with pytest.raises(AnnotationError, match=rf"expected one picture {name} beside it .* none"):
+        read_folders([tmp_path])
+
+
+def test_a_face_of_two_pictures(tmp_path: Path) -> None:
+    for picture in ("x.jpg", "x.png"):
+        (tmp_path / picture).write_bytes(b"")
+    write_pts(tmp_path / "x_1.pts", FACE)
+    with pytest.raises(AnnotationError, match=r"picture x_1 beside it .*found x\.jpg and x\.png"):
+        read_folders([tmp_path])
+
+
+def test_in_a_release_each_picture_has_its_own_file(tmp_path: Path) -> None:
+    labelled(tmp_path, "x", count=3)
+    write_pts(tmp_path / "x_1.pts", FACE)
+    assert [s.image.name for s in read_folder(tmp_path, 3)] == ["x.jpg", "x_1"]  # is missing
 
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:

@@ -1,10 +1,17 @@
-"""The layout of 300W: folders of pictures, each with its landmarks in a `.pts` file beside it."""
+"""The layout of 300W: folders of pictures, each with its landmarks in a `.pts` file beside it.
+
+`x.pts` belongs to the picture `x.jpg`. So do the files that `aadn detect --pts` writes: `x_1.pts`
+and `x_2.pts` for several faces of it, and `x.jpg.pts` or `x.jpg_1.pts` where the shorter name could
+be another picture's. A picture whose own name fits goes first: AFW has `x_1.pts` and `x_1.jpg`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path, PureWindowsPath
 
 import numpy as np
@@ -14,13 +21,17 @@ from aadn.data.pts import read_pts
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
 from aadn.geometry import box_of_points
+from aadn.images import SUFFIXES
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
-"""What counts as a picture (lower case; any case is accepted)."""
+USUAL = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+"""Where several pictures have one name, those with these suffixes (lower case) count, if any."""
+
+_NUMBERED = re.compile(r"(.+)_[1-9][0-9]*", re.DOTALL)
+"""The name of the labels of one face of several."""
 
 
 def read_folders(folders: Sequence[str | Path], landmarks: int | None = None) -> list[Sample]:
-    """Every labelled picture in some folders and the folders below them.
+    """Every labelled face in some folders and the folders below them.
 
     Args:
         folders: in the order of the result; within a folder the samples are sorted by path. What
@@ -53,26 +64,27 @@ def read_folder(folder: Path, landmarks: int) -> list[Sample]:
 
     Mirrored copies (`x_mirror.pts`), which some distributions add to the release, are left out, and
     so are hidden files and pictures without a `.pts` file. No samples if there is no such folder.
-    A `.pts` file without its picture gives a sample whose `image`, without a suffix, is not there.
-    Raises AnnotationError otherwise as `read_folders` does, but not for a folder without `.pts`
-    files.
+    Each file belongs to a picture of just its name; one without it gives a sample whose `image`,
+    without a suffix, is not there. Raises AnnotationError otherwise as `read_folders` does, but not
+    for a folder without `.pts` files.
     """
     labels = (p for p in folder.glob("*.pts") if not p.name.startswith("."))
     files = sorted(p for p in labels if not p.stem.endswith("_mirror"))
-    return read_labels(files, landmarks, need_pictures=False)
+    return read_labels(files, landmarks, of_release=True)
 
 
 def read_labels(
-    files: Sequence[Path], landmarks: int | None = None, *, need_pictures: bool = True
+    files: Sequence[Path], landmarks: int | None = None, *, of_release: bool = False
 ) -> list[Sample]:
     """Samples of some `.pts` files, in their order; see `read_folders` and `read_folder`."""
-    pictures: dict[Path, dict[str, list[Path]]] = {}
+    pictures = cache(_pictures)
     samples = []
     for labels in files:
-        if labels.parent not in pictures:
-            pictures[labels.parent] = _pictures(labels.parent)
-        candidates = pictures[labels.parent].get(labels.stem, [])
-        if not candidates and not need_pictures:
+        named = pictures(labels.parent)
+        candidates = named.get(labels.stem, [])
+        if not candidates and not of_release and (face := _NUMBERED.fullmatch(labels.stem)):
+            candidates = named.get(face[1], [])
+        if not candidates and of_release:
             image = labels.with_suffix("")
         else:
             image = _picture_of(labels, candidates)
@@ -155,19 +167,23 @@ def _label_files(folder: Path) -> list[Path]:
 
 
 def _pictures(folder: Path) -> dict[str, list[Path]]:
-    """The pictures directly in a folder by the stem of their names."""
-    pictures: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            pictures.setdefault(path.stem, []).append(path)
-    return pictures
+    """The pictures directly in a folder, by their names without suffix and by those with it."""
+    pictures = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in SUFFIXES]
+    named: dict[str, list[Path]] = {}
+    for path in pictures:
+        named.setdefault(path.stem, []).append(path)
+    for stem, paths in named.items():
+        named[stem] = [p for p in paths if p.suffix.lower() in USUAL] or paths
+    for path in pictures:
+        named.setdefault(path.name, [path])
+    return named
 
 
 def _picture_of(labels: Path, candidates: list[Path]) -> Path:
     if len(candidates) != 1:
         names = " and ".join(path.name for path in candidates) or "none"
         raise AnnotationError(
-            f"{labels}: expected one picture {labels.stem} beside it "
-            f"({', '.join(sorted(SUFFIXES))}), found {names}"
+            f"{labels}: expected one picture {labels.stem} beside it (.jpg, .png or another "
+            f"format), found {names}"
         )
     return candidates[0]

@@ -99,7 +99,7 @@ def with_visibility(
     """Samples with the visibility that some files say of their pictures, else as they are.
 
     Raises AnnotationError as `read_visibility` does, for a file whose labels are all of other
-    pictures, and for pictures that share a label.
+    pictures, for pictures that share a label, and for one with several faces.
     """
     result = list(samples)
     for file in files:
@@ -109,6 +109,11 @@ def with_visibility(
             key = key_of(labels, sample.image)
             if key is None:
                 continue
+            if found.get(key) == sample.image:
+                raise AnnotationError(
+                    f"{file}: {key} names {sample.image}, which has several faces; such labels are "
+                    "of pictures with one"
+                )
             if key in found:
                 raise AnnotationError(
                     f"{file}: {key} may be {found[key]} or {sample.image}; name it by more of its "
