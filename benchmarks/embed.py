@@ -1,10 +1,11 @@
-"""Make a checkpoint the default model: export it into the package, measure it, write its card.
+"""Make a checkpoint the default model, measure it, write its card.
 
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
 
-The card holds what the model is, how it was trained and what it scores; the README's table is
-written from it, and a reliability diagram into docs/. The weights, in half precision, go into
-checkpoints/, to train on from. Test sets are only measured here, nothing is chosen by them.
+Its averaged weights go into checkpoints/ in half precision, to train on from, and the ONNX file in
+the package is exported from that very file. The card says what both are, where they come from, how
+they were trained and what the ONNX file scores; the README's table is written from it, and a
+reliability diagram into docs/. Test sets are only measured here, nothing is chosen by them.
 """
 
 from __future__ import annotations
@@ -18,26 +19,29 @@ from typing import Any
 
 import cv2
 import numpy as np
-from torch import Tensor
 
+import aadn
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
-from aadn.evaluation.measure import evaluate
+from aadn.evaluation.measure import Boxes, Setting, evaluate
 from aadn.evaluation.metrics import Reliability
 from aadn.evaluation.plots import plot_reliability
 from aadn.evaluation.tables import table
 from aadn.files import write_whole
-from aadn.inference.onnx import DEFAULT_WEIGHTS, Network
-from aadn.models import checkpoint
-from aadn.occlude import FaceFrame
+from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import DEFAULT, EMBEDDED
+from aadn.models.checkpoint import Checkpoint, load
+from aadn.occlude.evaluation import Occlude
 from aadn.occlude.evaluation_drawings import skin
+from aadn.occlude.overlay import FaceFrame
+from aadn.schemes import IBUG68
 from aadn.training.export import export
 
 LABELS = {"300w/lfpw/testset": [Path(__file__).with_name("natural_test.json")]}
 """What hides landmarks in a folder's pictures, occluders apart."""
 
-MEASURED: list[tuple[str, str, str]] = [
+MEASURED: list[tuple[str, Boxes, Occlude]] = [
     ("300w/lfpw/testset", "truth", "none"),
     ("300w/lfpw/testset", "detector", "none"),
     ("300w/lfpw/testset", "truth", "rectangle"),
@@ -51,6 +55,8 @@ MEASURED: list[tuple[str, str, str]] = [
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
+TO_USE = EMBEDDED[DEFAULT]
+CARD = TO_USE.with_suffix(".json")
 TO_TRAIN_ON = ROOT / "checkpoints" / "default.safetensors"
 RELIABILITY = ROOT / "docs" / "reliability.png"
 TAIL = "<!-- /scores -->"
@@ -79,7 +85,7 @@ def parts_of(sample: Sample) -> tuple[str, str, str]:
     axis = left - right
     turn = abs(2 * float((nose - right) @ axis / (axis @ axis)) - 1)
     size = float(np.sqrt(np.prod(sample.box[2:] - sample.box[:2])))
-    cheeks = skin(sample.picture(), FaceFrame.of(sample.points)).astype(np.float32)
+    cheeks = skin(sample.picture(), FaceFrame.of(sample.points, IBUG68)).astype(np.float32)
     lightness, _, yellow = cv2.cvtColor(cheeks.reshape(1, 1, 3) / 255, cv2.COLOR_RGB2LAB)[0, 0]
     angle = float(np.degrees(np.arctan2(lightness - 50, yellow)))
     return (
@@ -89,26 +95,28 @@ def parts_of(sample: Sample) -> tuple[str, str, str]:
     )
 
 
-def measure(network: Network, data: Path) -> tuple[list[dict[str, Any]], dict[str, Reliability]]:
+def measure(
+    landmarker: Landmarker, data: Path
+) -> tuple[list[dict[str, Any]], dict[str, Reliability]]:
     """The report's numbers for each of MEASURED, and how reliable visibility is by occluder."""
     rows: list[dict[str, Any]] = []
     reliable: dict[str, Reliability] = {}
+    landmarks = landmarker.card.landmarks
     for folder, boxes, occlude in MEASURED:
         samples = [
             replace(sample, parts=parts_of(sample))
-            for sample in read_folders([data / folder], network.card.landmarks)
+            for sample in read_folders([data / folder], landmarks)
         ]
         labels = LABELS.get(folder, [])
-        samples = with_visibility(samples, labels, network.card.landmarks)
-        report = evaluate(network, samples, boxes=boxes, occlude=occlude)  # type: ignore[arg-type]
+        samples = with_visibility(samples, labels, landmarks)
+        report = evaluate(landmarker, samples, Setting(boxes=boxes, occlude=occlude))
         results = {
-            k: v for k, v in report.results.items() if k not in ("parts", "benchmark", "model")
+            k: v for k, v in report.to_dict().items() if k not in ("parts", "benchmark", "model")
         }
-        by = {part["part"]: part for part in report.results["parts"]}
         results["parts"] = [
-            {"part": name, **{key: by[name][key] for key in BY}}
+            {"part": name, **{key: getattr(report.parts[name], key) for key in BY}}
             for name in (*POSES, *SIZES, *SKINS)
-            if name in by
+            if name in report.parts
         ]
         results["visibility_labels"] = [file.name for file in labels]
         rows.append({"folder": folder, **results})
@@ -133,9 +141,13 @@ def with_table(text: str, rows: list[dict[str, Any]]) -> str:
     return f"{head}<!-- scores -->\n{scores(rows)}{TAIL}{rest.split(TAIL)[1]}"
 
 
-def settings(checkpoint: Path, data: Path) -> dict[str, Any]:
-    """The settings of the run that made a checkpoint, its folders named from the data's on."""
-    training: dict[str, Any] = json.loads((checkpoint.parent / "config.json").read_text("utf-8"))
+def recipe(path: Path, data: Path) -> dict[str, Any]:
+    """The settings of the run that made a checkpoint, its folders named from the data's on.
+
+    Those that the checkpoint says; where it is older, those of config.json beside it.
+    """
+    said: dict[str, Any] | None = load(path).state.get("provenance", {}).get("recipe")
+    training = said or json.loads((path.parent / "config.json").read_text("utf-8"))
 
     def named(folder: str) -> str:
         place = Path(folder).resolve()
@@ -149,13 +161,13 @@ def settings(checkpoint: Path, data: Path) -> dict[str, Any]:
     return training
 
 
-def history(checkpoint: Path, data: Path) -> dict[str, Any]:
-    """`settings`, with those of the run that a run started from as `before`, and so on."""
-    training = settings(checkpoint, data)
+def history(path: Path, data: Path) -> dict[str, Any]:
+    """`recipe`, with that of the run that a run started from as `before`, and so on."""
+    training = recipe(path, data)
     initial = Path(training["initial"] or "")
     out = "/".join(Path(training["out"]).parts[-2:])
     if initial.resolve() == TO_TRAIN_ON:
-        card = json.loads(DEFAULT_WEIGHTS.with_suffix(".json").read_text("utf-8"))["training"]
+        card = json.loads(CARD.read_text("utf-8"))["training"]
         # Embedded already, this run is the card's, or one before it.
         runs = [card]
         while "before" in runs[-1]:
@@ -169,10 +181,19 @@ def history(checkpoint: Path, data: Path) -> dict[str, Any]:
     return training
 
 
-def halved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A checkpoint's averaged weights, in half precision."""
-    weights = {name: t for name, t in tensors.items() if name.startswith("ema.")}
-    return {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+def halved(made: Checkpoint) -> Checkpoint:
+    """A checkpoint's averaged weights, in half precision, and what it says of itself."""
+    weights = {name: t for name, t in made.tensors.items() if name.startswith("ema.")}
+    return replace(
+        made,
+        tensors={n: t.half() if t.is_floating_point() else t for n, t in weights.items()},
+        state={key: made.state[key] for key in ("metrics", "provenance") if key in made.state},
+    )
+
+
+def described(file: Path, name: str) -> dict[str, str]:
+    """What a card says of a file."""
+    return {"file": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 def main() -> None:
@@ -185,30 +206,34 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else to know of the training")
     arguments = parser.parse_args()
 
-    parity = export(arguments.checkpoint, DEFAULT_WEIGHTS)
-    tensors, config, state = checkpoint.load(arguments.checkpoint)
-    network = Network.load(DEFAULT_WEIGHTS)
+    made = load(arguments.checkpoint)
     training = history(arguments.checkpoint, arguments.data)
-    rows, reliable = measure(network, arguments.data)
+    halved(made).save(TO_TRAIN_ON)
+    parity = export(TO_TRAIN_ON, TO_USE)
+    landmarker = Landmarker(TO_USE)
+    rows, reliable = measure(landmarker, arguments.data)
+    provenance = made.state.get("provenance", {})
     card = {
-        "file": DEFAULT_WEIGHTS.name,
-        "sha256": hashlib.sha256(DEFAULT_WEIGHTS.read_bytes()).hexdigest(),
-        **json.loads(network.card.to_json()),
+        **described(TO_USE, TO_USE.name),
+        "checkpoint": described(TO_TRAIN_ON, str(TO_TRAIN_ON.relative_to(ROOT))),
+        "parent": provenance.get("parent"),
+        "version": provenance.get("aadn", aadn.__version__),
+        "commit": provenance.get("commit"),
+        **landmarker.card.to_dict(),
         "licence": "Weights: research use only, as the data they were trained on. "
         "Code: Apache-2.0.",
         "data": "300-W (AFW, HELEN and LFPW training parts, 2012 faces), 68-point YouTube Faces "
         "frames (3037 faces), synthetic occluders (drawn by program; MaskTheFace cut-outs, MIT); "
         "what hides landmarks in 300-W's pictures, labelled by language models looking at them",
-        "reduction": config.reduction,
-        "order": config.order,
+        "reduction": made.config.reduction,
+        "order": made.config.order,
         "training": training
         | {"seconds": arguments.seconds, "hardware": arguments.hardware, "note": arguments.note},
-        "validation": state["metrics"],
+        "validation": made.state["metrics"],
         "parity_px": parity.points,
         "scores": rows,
     }
-    checkpoint.save(TO_TRAIN_ON, halved(tensors), config, {"metrics": state["metrics"]})
-    write_whole(DEFAULT_WEIGHTS.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    write_whole(CARD, json.dumps(card, indent=1) + "\n")
     write_whole(README, with_table(README.read_text("utf-8"), rows))
     plot_reliability(reliable, RELIABILITY)
     print(scores(rows))

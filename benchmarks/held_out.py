@@ -14,9 +14,11 @@ from typing import get_args
 
 from natural import HELD_OUT, faces
 
-from aadn.evaluation.measure import evaluate, load_weights
+from aadn.evaluation.measure import Setting, evaluate
 from aadn.evaluation.tables import number, table
-from aadn.occlude import Occlude
+from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import load_weights
+from aadn.occlude.evaluation import Occlude
 
 
 def main() -> None:
@@ -29,11 +31,12 @@ def main() -> None:
     drawn = [(occlude, None) for occlude in get_args(Occlude)]
     rows = []
     for weights in arguments.weights:
-        network, _ = load_weights(weights)
+        landmarker = Landmarker(load_weights(weights))
         for occlude, folder in [*drawn, ("mask", arguments.data / "occluders")]:
-            r = evaluate(network, samples, occlude=occlude, occluders=folder).results
+            setting = Setting(occlude=occlude, occluders=folder)
+            scores = evaluate(landmarker, samples, setting).scores
             name = occlude if folder is None else f"{occlude}, photographed"
-            measured = number(r["nme"], 2), number(r["visibility_auc"], 3)
+            measured = number(scores.nme, 2), number(scores.visibility_auc, 3)
             rows.append([str(weights or "default"), name, *measured])
     print(table(["network", "occluder", "NME", "AUC"], rows, texts=["occluder"]), end="")
 

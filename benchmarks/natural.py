@@ -22,10 +22,13 @@ import numpy as np
 from aadn.data.pts import read_pts
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import read_visibility
-from aadn.evaluation.measure import Measured, evaluate, load_weights
+from aadn.evaluation.measure import evaluate
 from aadn.evaluation.metrics import recall_at_precision, roc_auc
+from aadn.evaluation.scores import Measured
 from aadn.evaluation.tables import number, table
 from aadn.geometry import box_of_points
+from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import load_weights
 
 HELD_OUT, TEST = (Path(__file__).with_name(f"natural{part}.json") for part in ("", "_test"))
 PARTS: dict[str, Iterable[int]] = {
@@ -50,8 +53,8 @@ def faces(data: Path, labels: Path) -> list[Sample]:
 
 def measure(data: Path, labels: Path, weights: Path | None) -> tuple[Measured, float]:
     """What a network gives on labelled faces, cut out by their true boxes, and its threshold."""
-    network, _ = load_weights(weights)
-    return evaluate(network, faces(data, labels)).measured, network.card.visibility_threshold
+    report = evaluate(Landmarker(load_weights(weights)), faces(data, labels))
+    return report.measured, report.card.visibility_threshold
 
 
 def by_part(measured: Measured, threshold: float) -> str:
@@ -65,7 +68,7 @@ def by_part(measured: Measured, threshold: float) -> str:
         given = measured.visibility[:, chosen][known]
         scores = (
             roc_auc(given, seen),
-            roc_auc(measured.mapped[:, chosen][known], seen),
+            roc_auc(measured.visible_map[:, chosen][known], seen),
             recall_at_precision(1 - given, ~seen),
             float(np.mean(given[seen] < threshold)),
             float(np.mean(given[~seen] < threshold)) if (~seen).any() else None,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aadn import Landmarker, draw, load_image
 from aadn.files import write_whole
 from aadn.geometry import FloatArray, box_of_points, transform
-from aadn.occlude import TestOccluder, occlude_picture
+from aadn.occlude.evaluation import Occluder, occlude_picture
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 ZOOM = 3
@@ -31,8 +31,9 @@ def occluded(picture: Image, landmarker: Landmarker) -> list[Image]:
     """The face covered by each occluder of the evaluation."""
     clean = landmarker(picture)
     panels = []
-    for kind in get_args(TestOccluder):
-        covered, _ = occlude_picture(picture, clean.points[0], kind, np.random.default_rng(4))
+    for kind in get_args(Occluder):
+        rng = np.random.default_rng(4)
+        covered, _ = occlude_picture(picture, clean.points[0], clean.scheme, kind, rng)
         # The clean picture's box: what is shown is the landmarks, not the detector.
         panels.append(draw(covered, landmarker(covered, boxes=clean.boxes), boxes=False))
     return panels
