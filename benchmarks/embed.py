@@ -20,7 +20,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-import aadn
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
@@ -217,7 +216,7 @@ def main() -> None:
         **described(TO_USE, TO_USE.name),
         "checkpoint": described(TO_TRAIN_ON, str(TO_TRAIN_ON.relative_to(ROOT))),
         "parent": provenance.get("parent"),
-        "version": provenance.get("aadn", aadn.__version__),
+        "version": provenance.get("aadn"),
         "commit": provenance.get("commit"),
         **landmarker.card.to_dict(),
         "licence": "Weights: research use only, as the data they were trained on. "

@@ -139,6 +139,7 @@ def test_people_are_told_that_pictures_are_not_opened(w300_folder: Path) -> None
     assert "counted, not opened" in inspect(w300.RELEASE, w300_folder)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", ["", "300W"])
 def test_private_complete(tmp_path: Path, inner: str) -> None:
     for number in range(1, 301):
@@ -160,6 +161,7 @@ def test_private_has_no_training_split(tmp_path: Path) -> None:
         read_release(w300_private.RELEASE, tmp_path, "train")
 
 
+@pytest.mark.slow
 def test_real_faces_of_300w(shared_data: Path) -> None:
     folder = shared_data / "300w"
     with pytest.raises(AnnotationError, match="all: 2012 of 3148; 'helen': 870 of 2000; 'lfpw'"):

@@ -190,6 +190,7 @@ def test_aflw_missing_file_and_variable(tmp_path: Path) -> None:
         read_aflw(tmp_path, "test")
 
 
+@pytest.mark.slow
 def test_aflw_counts_of_the_release(tmp_path: Path) -> None:
     variables = info(24_386)
     names = [str(name) for (name,) in variables["nameList"][:30]]  # one file for many faces
