@@ -1,4 +1,4 @@
-"""What detection found, as JSON, CSV and `.pts` text.
+"""What detection found, as JSON, JSON lines and CSV.
 
 Numbers are rounded, pixels to a thousandth. Landmarks count from 0, as in their scheme; faces
 count from 1 in CSV and file names, the best score first.
@@ -9,65 +9,100 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aadn.faces import Faces
 from aadn.inference.backend import Card
+from aadn.inference.landmarker import Result
+from aadn.media.growing import Frame
 
 FORMAT = 1
 """Version of the JSON's layout."""
 
+COLUMNS = (
+    *("image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"),
+    *("hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "error"),
+)
+"""Of the CSV."""
+
 
 @dataclass(frozen=True)
-class Result:
-    """One picture: its size in pixels and its faces, or the error for which it has none."""
+class Form:
+    """A kind of file: what frames its entries, and the text of one picture's result.
 
-    image: Path
-    width: int = 0
-    height: int = 0
-    faces: Faces | None = None
-    error: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values: `image` (its path), and either `error` or `width`, `height` and `faces`."""
-        entry: dict[str, Any] = {"image": str(self.image)}
-        if self.faces is None:
-            return {**entry, "error": self.error}
-        faces = self.faces.to_dict()["faces"]
-        return {**entry, "width": self.width, "height": self.height, "faces": faces}
-
-
-def to_json(results: Sequence[Result], card: Card | None) -> str:
-    """The JSON text: format, model, scheme and images.
-
-    Each image is a `Result.to_dict`, its faces `aadn.Face.to_dict`. Model and scheme are null for
-    `card` None: no network was needed.
+    `entry` takes the picture's name and the result; its bytes belong to `frame`.
     """
-    content = {
-        "format": FORMAT,
-        "model": card and card.model,
-        "scheme": card and card.scheme.name,
-        "images": [result.to_dict() for result in results],
-    }
-    return json.dumps(content, allow_nan=False) + "\n"
+
+    frame: Frame
+    entry: Callable[[str | Path, Result], bytes]
 
 
-def to_csv(results: Sequence[Result]) -> bytes:
-    """One row for each landmark: image, face, landmark, name, x, y, visibility, uncertainty.
+def json_document(card: Card) -> Form:
+    """One JSON document: format, model, scheme and images, each a `picture_dict` on its line."""
+    head = json.dumps(_about(card))[:-1]
+    frame = Frame(f'{head}, "images": [\n'.encode(), b",\n", b"\n]}\n")
+    return Form(frame, lambda name, result: _json(picture_dict(name, result)))
 
-    UTF-8; uncertainty (pixels) is empty from a network without it.
+
+def json_lines(card: Card) -> Form:
+    """A JSON document in each line: `picture_dict` after format, model and scheme."""
+    about = _about(card)
+    return Form(
+        Frame(), lambda name, result: _json({**about, **picture_dict(name, result)}) + b"\n"
+    )
+
+
+def csv_table() -> Form:
+    """One row for each landmark, its columns COLUMNS; UTF-8, but for names that are not.
+
+    `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) is
+    empty from a network without it. A picture without faces has a row with its image alone, one
+    that failed its image and its error.
     """
+    return Form(Frame(_csv([COLUMNS])), lambda name, result: _csv(_rows(name, result)))
+
+
+def picture_dict(name: str | Path, result: Result) -> dict[str, Any]:
+    """Plain values: `image` (the name), and either `error` or `width`, `height` and `faces`.
+
+    The faces are as in `aadn.Face.to_dict`.
+    """
+    if result.faces is None or result.image is None:
+        return {"image": str(name), "error": str(result.error)}
+    height, width = result.image.shape[:2]
+    faces = result.faces.to_dict()["faces"]
+    return {"image": str(name), "width": width, "height": height, "faces": faces}
+
+
+def _about(card: Card) -> dict[str, Any]:
+    return {"format": FORMAT, "model": card.model, "scheme": card.scheme.name}
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, allow_nan=False).encode()
+
+
+def _rows(name: str | Path, result: Result) -> list[list[Any]]:
+    """The CSV's rows of one picture, at least one."""
+    if not result.faces:
+        error = None if result.error is None else result.error
+        return [[name, *[None] * (len(COLUMNS) - 2), error]]
+    rows: list[list[Any]] = []
+    for number, face in enumerate(result.faces, 1):
+        values = face.to_dict()
+        names, hidden = face.scheme.point_names(), set(values["hidden"])
+        uncertainty = values["uncertainty"] or [None] * len(names)
+        of_face = [face.visibility_threshold, *values["box"], values["score"], None]
+        for i, landmark in enumerate(names):
+            at, visibility = values["points"][i], values["visibility"][i]
+            row = [name, number, i, landmark, *at, visibility, uncertainty[i], int(i in hidden)]
+            rows.append([*row, *of_face])
+    return rows
+
+
+def _csv(rows: list[Any]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"])
-    for result in results:
-        for number, face in enumerate(result.faces or (), 1):
-            names, plain = face.scheme.point_names(), face.to_dict()
-            uncertainty = plain["uncertainty"] or [None] * len(names)
-            for i, name in enumerate(names):
-                at, seen = plain["points"][i], plain["visibility"][i]
-                writer.writerow([result.image, number, i, name, *at, seen, uncertainty[i]])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode("utf-8", "surrogateescape")  # paths may be any bytes
