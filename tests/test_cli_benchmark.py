@@ -113,13 +113,13 @@ def test_an_incomplete_benchmark_is_refused_unless_allowed(
         ("evaluate {data} --incomplete", 2, "--incomplete is about a --benchmark"),
         ("evaluate {data} --threshold 0", 9, "threshold greater than 0"),
         ("evaluate {data} --plot {tmp}/ced.gif", 9, "end in .png or .svg"),
-        ("evaluate --benchmark cofw --data {data}", 9, "COFW has 29 landmarks, the network 68"),
+        ("evaluate --benchmark cofw --data {data}", 9, "COFW has 29 landmarks"),
         ("evaluate --benchmark 300w --data {data}/none", 5, "expected the folder of 300W"),
         ("evaluate --benchmark 300w --data {data}/afw", 5, "not complete"),
         ("evaluate --benchmark 300x --data {data}", 2, ""),
         ("datasets --data {data}", 2, "expected a release's name"),
         ("datasets wflw --data {data}", 5, ""),
-        ("train --benchmark wflw --data {data} --out {tmp}/run", 9, "--model.landmarks 98"),
+        ("train --benchmark wflw --data {data} --out {tmp}/run", 9, "WFLW has 98 landmarks"),
         ("train --benchmark 300w --out {tmp}/run", 2, "expected --data"),
         ("ablate {data} --data {data} --out {tmp}/run", 2, "--data is the folder"),
         ("ablate --out {tmp}/run", 2, "no folder given"),
@@ -173,7 +173,7 @@ def test_plots_need_matplotlib_before_anything_is_measured(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["evaluate", str(tmp_path / "nowhere"), "--plot", str(tmp_path / "c.png")]) == 8
-    assert "pip install 'aadn[plot]'" in capsys.readouterr().err
+    assert "[plot]'" in capsys.readouterr().err
 
 
 def test_train_on_a_benchmark(w300: Path, tmp_path: Path) -> None:

