@@ -143,6 +143,23 @@ def test_wrong_input(
     assert "Traceback" not in captured.err
 
 
+def test_the_report_on_standard_output(w300: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(w300 / "afw"), "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["images"] == 3
+    assert "| visibility ROC-AUC |" in captured.err
+
+
+def test_labels_of_visibility_are_counted(
+    w300: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "hidden.json"
+    labels.write_text(json.dumps({"afw/face_0001.png": {"hidden": [[0, 1]], "unsure": [[]]}}))
+    arguments = ["evaluate", str(w300 / "afw"), "--visibility-labels", str(labels)]
+    assert main(arguments) == 0
+    assert "1 of 3 pictures have labels of visibility\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_curve_and_the_threshold(w300: Path, tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("matplotlib")

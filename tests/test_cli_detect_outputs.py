@@ -387,9 +387,10 @@ def needs_dev_full() -> Path:
 @pytest.mark.parametrize("kind", TABLES)
 def test_a_full_disk(kind: str, folder: Path, weights: str, capsys: Any) -> None:
     full = needs_dev_full()
-    code, _, err = run(capsys, "detect", folder, "--weights", weights, f"--{kind}", full)
+    code, out, err = run(capsys, "detect", folder, "--weights", weights, f"--{kind}", full)
     assert code == 7
-    assert "No space left on device" in err.splitlines()[0]
+    assert err.splitlines()[0] == "aadn: error: cannot write /dev/full: No space left on device"
+    assert out.splitlines()[-1] == "3 pictures, 2 faces, 2 failures"  # once
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
@@ -429,3 +430,11 @@ def test_nobody_reads(folder: Path, weights: str) -> None:
         assert child.wait(timeout=60) == 141
     assert "Traceback" not in err
     assert "Exception" not in err
+
+
+def test_a_name_too_long_for_the_system(folder: Path, weights: str, capsys: Any) -> None:
+    name = "a" * 5000
+    code, out, err = run(capsys, "detect", f"{name}.jpg", folder / "a.png", "--weights", weights)
+    assert code == 4
+    assert err.startswith(f"aadn: error: {name}.jpg: cannot be read (File name too long)")
+    assert out.splitlines()[-1] == "1 pictures, 2 faces, 1 failures"

@@ -29,6 +29,14 @@ class Verb(Protocol):
         """Do it; the exit code. Raises AadnError for what the user can do something about."""
 
 
+STDOUT = Path("/dev/stdout")
+
+
+def output(path: Path | None) -> Path | None:
+    """Where to write; "-" is STDOUT."""
+    return STDOUT if path == Path("-") else path
+
+
 Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER…")]
 
 

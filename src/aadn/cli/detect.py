@@ -14,8 +14,8 @@ import tyro
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from aadn.cli.common import UsageError, complain, plain, tell
-from aadn.cli.places import STDIN, STDOUT, Place, check, existing, plan, still_to_do
+from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
+from aadn.cli.places import STDIN, Place, check, existing, plan, still_to_do
 from aadn.data.pts import write_pts
 from aadn.errors import AadnError, ImageError, InputError, OutputError
 from aadn.files import write_whole
@@ -94,8 +94,8 @@ class Detect:
         tally = _Tally()
         found = self._pictures(tally)
         several = len(self.inputs) > 1 or any(p != _named(self.inputs[0]) for p in found)
-        places = plan(list(found), several, _stdout(self.out), self.pts)
-        check(places, [p for p in map(_stdout, self._tables()) if p not in (None, STDOUT)])
+        places = plan(list(found), several, output(self.out), self.pts)
+        check(places, [path for path in self._tables() if path is not None and path != STDOUT])
         if self.skip_existing:
             left = still_to_do(places)
             tally.skipped = len(places) - len(left)
@@ -122,7 +122,7 @@ class Detect:
             raise UsageError("give either --skip-existing or --overwrite, not both")
         if self.skip_existing and self.out is None and self.pts is None:
             raise UsageError("--skip-existing looks at what is in --out or --pts; give one of them")
-        if [_stdout(path) for path in (self.out, *self._tables())].count(STDOUT) > 1:
+        if [output(self.out), *self._tables()].count(STDOUT) > 1:
             raise UsageError("only one result can go to standard output; name files for the others")
         for name in ("max_faces", "max_pixels", "threads"):
             value = getattr(self, name)
@@ -131,7 +131,7 @@ class Detect:
                 raise InputError(f"expected --{option} of 1 or more, got {value}")
 
     def _tables(self) -> tuple[Path | None, ...]:
-        return self.json, self.jsonl, self.csv
+        return output(self.json), output(self.jsonl), output(self.csv)
 
     def _pictures(self, tally: _Tally) -> dict[Path, Path | bytes]:
         """The pictures by name, each with what it is read from; inputs without any are failures."""
@@ -142,6 +142,8 @@ class Detect:
                     found[STDIN] = _read_stdin()
                 else:
                     found |= {p: p for p in list_images(where, recursive=self.recursive)}
+            except OSError as error:
+                tally.fail(ImageError(f"{where}: cannot be read ({error.strerror or error})"))
             except AadnError as error:
                 tally.fail(error)
         return found
@@ -186,25 +188,22 @@ class Detect:
     @contextmanager
     def _open_tables(self, card: Card) -> Iterator[list[_Table]]:
         """The files of results that are asked for; at the end they are complete."""
-        asked = (
-            (self.json, json_document(card)),
-            (self.jsonl, json_lines(card)),
-            (self.csv, csv_table()),
-        )
+        forms = json_document(card), json_lines(card), csv_table()
         with ExitStack() as stack:
             tables = []
-            for path, form in asked:
+            for path, form in zip(self._tables(), forms, strict=True):
                 if path is None:
                     continue
-                if path.exists() and not path.is_file() and _stdout(path) != STDOUT:  # a pipe
-                    pipe = stack.enter_context(path.open("wb", buffering=0))
-                    file: Growing = GrowingStream(pipe, form.frame)
-                elif _stdout(path) == STDOUT:
+                file: Growing
+                if path == STDOUT:
                     file = GrowingStream(_standard_output(), form.frame)
+                elif path.exists() and not path.is_file():  # a pipe
+                    pipe = stack.enter_context(path.open("wb", buffering=0))
+                    file = GrowingStream(pipe, form.frame)
                 else:
                     file = GrowingFile(path, form.frame)
                 stack.callback(file.close)
-                tables.append(_Table(file, form))
+                tables.append(_Table(path, file, form))
             yield tables
 
     def _write(self, result: Result, place: Place) -> None:
@@ -232,7 +231,7 @@ class Detect:
 
     def _say(self, line: str) -> None:
         """Print on standard output, or, where a result goes there, on standard error."""
-        taken = any(_stdout(path) == STDOUT for path in (self.out, *self._tables()))
+        taken = STDOUT in (output(self.out), *self._tables())
         tell(line, sys.stderr if taken else sys.stdout)
 
 
@@ -240,11 +239,19 @@ class Detect:
 class _Table:
     """A file of results."""
 
+    path: Path
     file: Growing
     form: Form
 
     def add(self, name: Path, result: Result) -> None:
-        self.file.add(self.form.entry(name, result))
+        try:
+            self.file.add(self.form.entry(name, result))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self.path == STDOUT:
+                raise
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from None
 
 
 @dataclass
@@ -276,11 +283,6 @@ class _Tally:
 def _named(where: str) -> Path:
     """The name of a picture; "-" is standard input."""
     return STDIN if where == "-" else Path(where)
-
-
-def _stdout(path: Path | None) -> Path | None:
-    """The path; "-" is standard output."""
-    return STDOUT if path == Path("-") else path
 
 
 def _standard_output() -> BinaryIO:

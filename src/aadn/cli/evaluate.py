@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from aadn.cli.common import Folders, UsageError, check_data, check_writable, tell
+from aadn.cli.common import (
+    STDOUT,
+    Folders,
+    UsageError,
+    check_data,
+    check_writable,
+    output,
+    tell,
+)
 from aadn.data.release import Benchmark
 from aadn.errors import InputError
 from aadn.evaluation.measure import Boxes, Report
@@ -61,7 +70,8 @@ class Evaluate:
     each annotator. Landmarks in neither list are seen, those that annotators do not agree on
     unknown, and so are those of pictures without labels."""
     json: Path | None = None
-    """File for the report as JSON."""
+    """File for the report as JSON; - is standard output, and the table then goes to standard
+    error."""
     plot: Path | None = None
     """File for the cumulative error curve, .png or .svg."""
     yunet: Path | None = None
@@ -74,12 +84,17 @@ class Evaluate:
         if self.visibility_labels:
             count, all_of_them = labelled(report.samples), len(report.samples)
             tell(f"{count} of {all_of_them} pictures have labels of visibility")
-        print(report.markdown(), end="")  # before writing: what was measured is never lost
-        if self.json is not None:
-            report.write_json(self.json)
+        json = output(self.json)
+        said = sys.stderr if json == STDOUT else sys.stdout
+        # Before anything is written: what was measured is never lost.
+        print(report.markdown(), end="", file=said)
+        if json == STDOUT:
+            print(report.to_json(), end="")
+        elif json is not None:
+            report.write_json(json)
         if self.out is not None:
             write_report(report, self.out)
-            print(f"the report is {self.out / 'report.md'}")
+            print(f"the report is {self.out / 'report.md'}", file=said)
         if self.plot is not None:
             plot_report(report, self.plot)
         return 0
@@ -101,8 +116,8 @@ class Evaluate:
                 "labels of visibility are for folders; a benchmark has its own or none"
             )
         report, curve = (self.out and self.out / name for name in ("report.md", "ced.svg"))
-        for file in (self.json, self.plot, report):
-            if file is not None:
+        for file in (output(self.json), self.plot, report):
+            if file is not None and file != STDOUT:
                 check_writable(file)
         for plot in (self.plot, curve):
             if plot is not None:

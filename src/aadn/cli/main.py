@@ -79,7 +79,8 @@ def _run(arguments: list[str]) -> tuple[int, bool]:
         _complain("error: not enough memory")
         return AadnError.exit_code, False
     except OSError as error:  # a file that cannot be read, a full disk
-        _complain(f"error: {error}")
+        named = f"{error.filename}: " if error.filename else ""
+        _complain(f"error: {named}{error.strerror or error}")
         try:
             sys.stdout.flush()
         except OSError:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from aadn.cli.common import UsageError, check_folders, check_writable
+from aadn.cli.common import STDOUT, UsageError, check_folders, check_writable
 from aadn.errors import OutputError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What is drawn into keeps one of these formats (lower case); others become PNG."""
 
-STDIN, STDOUT = Path("/dev/stdin"), Path("/dev/stdout")
+STDIN = Path("/dev/stdin")
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ def check(places: dict[Path, Place], files: Iterable[Path]) -> None:
     others = list(files)
     named = [path for path in _files(places.values()) if path != STDOUT]
     real = _real_path()
-    counts = Counter(map(real, [*others, *named]))
-    if twice := next((path for path, count in counts.items() if count > 1), None):
+    targets = [(path, real(path)) for path in (*others, *named)]
+    counts = Counter(target for _, target in targets)
+    if twice := next((target for target, count in counts.items() if count > 1), None):
         raise UsageError(f"two results would be written to {twice}; name another file")
     originals = set(map(real, places))
-    if same := next((p for p in [*others, *named] if real(p) in originals), None):
+    if same := next((path for path, target in targets if target in originals), None):
         raise OutputError(f"cannot write {same}: that is the picture itself; choose another place")
     for path in others:
         check_writable(path)
