@@ -40,7 +40,7 @@ from aadn.models.paper.resnet import Trunk  # noqa: E402
 from aadn.models.paper.resnet18 import Resnet18  # noqa: E402
 from aadn.models.paper.spatial_attention import SpatialAttention  # noqa: E402
 from aadn.paper.cost import count  # noqa: E402
-from aadn.training.config import Order  # noqa: E402
+from aadn.models.registry import Order  # noqa: E402
 
 NETWORKS = [Resnet18, Odn, Aadn]
 ORDERS = get_args(Order)

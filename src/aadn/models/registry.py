@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from aadn.errors import InputError
 
@@ -21,6 +21,7 @@ class Entry:
     """A network.
 
     Attributes:
+        title: what tables call it, as the paper does.
         network: where its class is, "module:Class".
         size: usual side of the input in pixels.
         loss: the terms of its loss and their weights, see `aadn.training.config.LossWeights`.
@@ -28,6 +29,7 @@ class Entry:
         trunk: whether it begins with a ResNet-18 that can start from that network's weights.
     """
 
+    title: str
     network: str
     size: int
     loss: Mapping[str, float]
@@ -40,9 +42,12 @@ _PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
 _MODULES = ("geometry", "distillation", "low_rank")
 
 NETWORKS: dict[ModelName, Entry] = {
-    "resnet18": Entry("aadn.models.paper.resnet18:Resnet18", 224, _PAPER_LOSS, trunk=True),
-    "odn": Entry("aadn.models.paper.odn:Odn", 224, _PAPER_LOSS, _MODULES, trunk=True),
+    "resnet18": Entry(
+        "ResNet-18", "aadn.models.paper.resnet18:Resnet18", 224, _PAPER_LOSS, trunk=True
+    ),
+    "odn": Entry("ODN", "aadn.models.paper.odn:Odn", 224, _PAPER_LOSS, _MODULES, trunk=True),
     "aadn": Entry(
+        "AADN",
         "aadn.models.paper.aadn:Aadn",
         224,
         _PAPER_LOSS,
@@ -50,6 +55,7 @@ NETWORKS: dict[ModelName, Entry] = {
         trunk=True,
     ),
     "heatmap": Entry(
+        "heatmap",
         "aadn.models.default.heatmap:HeatmapAadn",
         128,
         {
@@ -120,8 +126,8 @@ class ModelConfig:
         if unknown := set(values) - known:
             raise InputError(f"unknown fields of a model: {', '.join(sorted(unknown))}")
         config = cls(**values)
-        if config.name not in get_args(ModelName):
-            raise InputError(f"expected one of {', '.join(get_args(ModelName))}; got {config.name}")
+        if config.name not in NETWORKS:
+            raise InputError(f"expected one of {', '.join(NETWORKS)}; got {config.name}")
         return config
 
 

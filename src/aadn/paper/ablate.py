@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,20 @@ from aadn.errors import InputError, OutputError
 from aadn.evaluation.tables import number, table
 from aadn.files import write_whole
 from aadn.models.build import build
+from aadn.models.registry import NETWORKS, ModelConfig
+from aadn.paper.config import AblateConfig
 from aadn.paper.cost import count
-from aadn.training.config import AblateConfig, ModelConfig, TrainConfig
-from aadn.training.loop import LAST, Data, load, normaliser, same_run, say, train
+from aadn.training.config import (
+    DataConfig,
+    MachineConfig,
+    ScheduleConfig,
+    Tell,
+    TrainConfig,
+    nothing,
+)
+from aadn.training.faces import Data, load, normaliser
+from aadn.training.loop import train
+from aadn.training.resume import CONFIG, LAST, LOG, same_run
 
 OURS = "heatmap (ours)"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -66,14 +77,14 @@ class Run:
     metrics: Mapping[str, Any]
 
 
-def ablate(config: AblateConfig) -> list[Run]:
+def ablate(config: AblateConfig, *, tell: Tell = nothing) -> list[Run]:
     """Train every variant with every seed and write `out`/ablation.json and `out`/ablation.md.
 
     A run is a folder of `out`/runs. Finished ones are read, not repeated, and one that was cut off
     goes on, so the same call may be stopped and started again; several processes may share `out`
     if they take different seeds. The report is of all finished runs in `out`; it says how many
     seeds each variant has. Nothing is chosen on the validation faces: the last epoch counts, not
-    the best.
+    the best. `tell` is given the lines of `train`, and which run they are of.
 
     Raises AadnError as `train` does, InputError for a run in `out` that had other
     settings, and OutputError for one whose records are broken.
@@ -86,8 +97,8 @@ def ablate(config: AblateConfig) -> list[Run]:
             if _finished(run):
                 continue
             data = data or load(run)
-            say(f"{variant}, seed {seed}")
-            train(run, data)
+            tell(f"{variant}, seed {seed}")
+            train(run, data, tell=tell)
             # It holds the optimiser's state, three times the network, and is of no more use.
             (run.out / LAST).unlink()
     runs = finished_runs(config)
@@ -105,34 +116,24 @@ def finished_runs(config: AblateConfig) -> list[Run]:
         for seed in sorted(int(match[1]) for match in matches):
             run = _configuration(config, variant, seed)
             if _finished(run):
-                runs.append(Run(variant, seed, _records(run.out / "metrics.jsonl")[-1]))
+                runs.append(Run(variant, seed, _records(run.out / LOG)[-1]))
     return runs
 
 
 def _configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig:
-    model = ModelConfig(size=config.size, landmarks=config.landmarks, **VARIANTS[variant])
-    trunk = None if model.name == "heatmap" else config.trunk
-    out = config.out / "runs" / _slug(variant) / f"seed-{seed}"
-    return TrainConfig(
-        folders=config.folders,
-        out=out,
-        benchmark=config.benchmark,
-        data=config.data,
-        validation=config.validation,
-        hold_out=config.hold_out,
-        model=model,
-        epochs=config.epochs,
-        batch=config.batch,
-        learning_rate=config.learning_rate,
-        warmup=config.warmup,
-        occluders=config.occluders,
-        trunk=trunk,
-        resume=(out / LAST).exists(),
-        seed=seed,
-        workers=config.workers,
-        device=config.device,
-        precision=config.precision,
+    model = ModelConfig(
+        size=config.size, landmarks=config.landmark_scheme.size, **VARIANTS[variant]
     )
+    shared = {
+        field.name: getattr(config, field.name)
+        for base in (DataConfig, ScheduleConfig, MachineConfig)
+        for field in fields(base)
+    }
+    out = config.out / "runs" / _slug(variant) / f"seed-{seed}"
+    if not NETWORKS[model.name].trunk:
+        shared["trunk"] = None
+    own = {"out": out, "model": model, "seed": seed, "resume": (out / LAST).exists()}
+    return TrainConfig(**shared | own)
 
 
 def _slug(variant: str) -> str:
@@ -142,7 +143,7 @@ def _slug(variant: str) -> str:
 
 def _finished(run: TrainConfig) -> bool:
     """Whether a run is done; InputError if what is in its folder had other settings."""
-    settings, log = run.out / "config.json", run.out / "metrics.jsonl"
+    settings, log = run.out / CONFIG, run.out / LOG
     if not settings.exists():
         return False
     same_run(run, _records(settings)[0], run.out)
@@ -174,6 +175,9 @@ def _check(config: AblateConfig) -> None:
             raise InputError(f"expected each of the {name} once, got {', '.join(map(str, values))}")
     if not config.seeds:
         raise InputError("expected at least one seed")
+    for variant in config.variants or tuple(VARIANTS):
+        for seed in config.seeds:
+            _configuration(config, variant, seed).check()
 
 
 METRICS = {

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,20 +20,17 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aadn.errors import InputError
-from aadn.evaluation.plots import check_plot, plot_bars
+from aadn.evaluation.plots import plot_bars
 from aadn.evaluation.published import SIZES
 from aadn.evaluation.tables import number, table
 from aadn.files import write_whole
-from aadn.models.build import Network
-from aadn.models.default.heatmap import HeatmapAadn
-from aadn.models.paper.aadn import Aadn
+from aadn.models.build import build
+from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule, DistillationModule
-from aadn.models.paper.odn import Odn
 from aadn.models.paper.resnet import CHANNELS, STRIDE, check_size
-from aadn.models.paper.resnet18 import Resnet18
-from aadn.training.config import DEFAULT_SIZE
+from aadn.models.registry import NETWORKS, ModelConfig
 
-REDUCTIONS = (8, 16, 32, 64)
+REDUCTIONS: tuple[Literal[8, 16, 32, 64], ...] = (8, 16, 32, 64)
 """r of the channel attention, as the paper varies it."""
 
 WARM_UP = 3
@@ -128,19 +126,27 @@ def model_costs(landmarks: int = 68, size: int = 224, repeats: int = 20) -> list
     """
     if landmarks < 1:
         raise InputError(f"expected 1 landmark or more, got {landmarks}")
-    networks: dict[str, Network] = {
-        "ResNet-18": Resnet18(landmarks, size=size),
-        "ODN": Odn(landmarks, size=size),
-    }
-    for r in REDUCTIONS:
-        networks[f"AADN, r = {r}"] = Aadn(landmarks, reduction=r, size=size)
-    networks["heatmap"] = HeatmapAadn(landmarks, size=DEFAULT_SIZE["heatmap"])
     costs = []
-    for name, network in networks.items():
+    for name, config in _configurations(landmarks, size).items():
+        network = build(config)
         shape = (3, network.size, network.size)
         work = multiply_adds(network.folded(), torch.zeros(1, *shape))
         costs.append(Cost(name, shape, count(network), work, cpu_time(network, repeats)))
     return costs
+
+
+def _configurations(landmarks: int, size: int) -> dict[str, ModelConfig]:
+    """The networks of `model_costs` by their names in the table."""
+    configs = {}
+    for name, entry in NETWORKS.items():
+        # Those with a trunk are the paper's.
+        config = ModelConfig(name, landmarks, size if entry.trunk else entry.size)
+        if entry.trunk and "reduction" in entry.options:
+            for r in REDUCTIONS:
+                configs[f"{entry.title}, r = {r}"] = dataclasses.replace(config, reduction=r)
+        else:
+            configs[entry.title] = config
+    return configs
 
 
 def cost_table(costs: Sequence[Cost]) -> str:
@@ -171,40 +177,63 @@ def _published() -> str:
     return table(["network", "parameters, M", "operations", "unit"], rows, texts=["unit"])
 
 
-def run(out: Path | None = None, landmarks: int = 68, size: int = 224, repeats: int = 20) -> None:
-    """Print the table and, if `out` is given, write it and the bars of Figs. 13 and 14 there.
+@dataclass(frozen=True)
+class Costs:
+    """What was measured, and how.
 
-    The folder then has cost.md, cost.json, and parameters_modules and parameters_models as .svg
-    and .png. Other arguments as in `model_costs`.
-
-    Raises:
-        InputError: an argument is out of range.
-        MissingDependencyError: `out` is given and matplotlib is not installed.
-        OutputError: a file cannot be written.
+    Attributes:
+        landmarks: L.
+        repeats: calls that were timed.
+        threads: of PyTorch.
+        torch: its version.
+        modules, models: see `module_costs` and `model_costs`.
     """
-    if out is not None:
-        check_plot(out / "parameters_models.svg")  # before anything is measured
+
+    landmarks: int
+    repeats: int
+    threads: int
+    torch: str
+    modules: list[Cost]
+    models: list[Cost]
+
+    def markdown(self) -> str:
+        """One table of all, and how it was measured."""
+        return (
+            f"{self.landmarks} landmarks; multiply-adds and time for one face; time on "
+            f"{self.threads} thread(s), median and quartiles of {self.repeats} calls, "
+            f"PyTorch {self.torch}.\n\n{cost_table([*self.modules, *self.models])}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as cost.json holds them."""
+        return {
+            "landmarks": self.landmarks,
+            "threads": self.threads,
+            "repeats": self.repeats,
+            "torch": self.torch,
+            "modules": [dataclasses.asdict(cost) for cost in self.modules],
+            "models": [dataclasses.asdict(cost) for cost in self.models],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the table and the bars of Figs. 13 and 14.
+
+        The folder then has cost.md, cost.json, and parameters_modules and parameters_models as .svg
+        and .png. Raises OutputError if a file cannot be written, and MissingDependencyError if
+        matplotlib is not installed (`aadn.evaluation.plots.check_plot` says so before any work).
+        """
+        text = f"{self.markdown()}\nPublished, for other networks:\n\n{_published()}"
+        values = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+        write_whole(folder / "cost.md", text)
+        write_whole(folder / "cost.json", values + "\n")
+        for name, costs in (("modules", self.modules), ("models", self.models)):
+            millions = {cost.name: cost.parameters / 1e6 for cost in costs}
+            for suffix in ("svg", "png"):
+                path = folder / f"parameters_{name}.{suffix}"
+                plot_bars(millions, path, ylabel="parameters, millions")
+
+
+def measure(landmarks: int = 68, size: int = 224, repeats: int = 20) -> Costs:
+    """Measure the modules and the networks; arguments and errors as in `model_costs`."""
     modules, models = module_costs(size), model_costs(landmarks, size, repeats)
-    text = (
-        f"{landmarks} landmarks; multiply-adds and time for one face; time on "
-        f"{torch.get_num_threads()} thread(s), median and quartiles of {repeats} calls, "
-        f"PyTorch {torch.__version__}.\n\n{cost_table([*modules, *models])}"
-    )
-    print(text, end="")  # before writing: what was measured is never lost
-    if out is None:
-        return
-    values = {
-        "landmarks": landmarks,
-        "threads": torch.get_num_threads(),
-        "repeats": repeats,
-        "torch": torch.__version__,
-        "modules": [dataclasses.asdict(cost) for cost in modules],
-        "models": [dataclasses.asdict(cost) for cost in models],
-    }
-    write_whole(out / "cost.md", f"{text}\nPublished, for other networks:\n\n{_published()}")
-    write_whole(out / "cost.json", json.dumps(values, indent=2, allow_nan=False) + "\n")
-    for name, costs in (("modules", modules), ("models", models)):
-        millions = {cost.name: cost.parameters / 1e6 for cost in costs}
-        for suffix in ("svg", "png"):
-            path = out / f"parameters_{name}.{suffix}"
-            plot_bars(millions, path, ylabel="parameters, millions")
+    return Costs(landmarks, repeats, torch.get_num_threads(), torch.__version__, modules, models)

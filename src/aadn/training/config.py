@@ -3,64 +3,89 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal
 
+import tyro
+
+from aadn.data.release import Benchmark
 from aadn.errors import InputError
+from aadn.models.registry import NETWORKS, ModelConfig, ModelName
+from aadn.schemes import IBUG68, Scheme, find_scheme, scheme_of
 
-Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "spatial", "none"]
-"""How ADM's two attentions are combined; the paper found the first best. The last three leave one
-or both out."""
+Tell = Callable[[str], None]
+"""Takes what a run has to say, a line at a time."""
 
-ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
 
-Benchmark = Literal["300w", "300w-private", "cofw", "cofw68", "aflw", "merl-rav", "wflw", "300vw"]
-"""The releases that `aadn.data.releases` reads."""
-
-DEFAULT_SIZE = {"resnet18": 224, "odn": 224, "aadn": 224, "heatmap": 128}
-"""Side of the input in pixels: the paper's for its networks, our choice for our own."""
+def nothing(line: str) -> None:
+    """A `Tell` that keeps still."""
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Which network.
+class DataConfig:
+    """Which faces, and where the result goes.
 
     Attributes:
-        name: resnet18, odn and aadn are the paper's; heatmap is our default.
-        landmarks: L.
-        size: side of the input in pixels; 0 takes the network's usual one.
-        reduction: r of the channel attention (aadn, heatmap).
-        order: of the two attentions (aadn, heatmap).
-        geometry: keep the geometry-aware module (odn, aadn).
-        distillation: keep the distillation module (odn, aadn).
-        low_rank: keep the low-rank learning module (odn, aadn).
+        folders: training data, folders of pictures with .pts files (300W's layout).
+        out: folder for what the run leaves.
+        benchmark: a release whose training part is added to the folders.
+        data: where that release lies.
+        scheme: whose points the labels are: the name of a landmark scheme (aflw19, cofw29, ibug68,
+            wflw98) or a .toml file that describes another. It sets the number of landmarks. Without
+            it, the scheme known here that has that number.
+        validation: folders to validate on, beside the held-out part of the training data.
+        hold_out: share of the training data to validate on; pictures stay together.
+        occluders: a folder of RGBA cut-outs, beside the drawn ones.
     """
 
-    name: ModelName = "heatmap"
-    landmarks: int = 68
-    size: int = 0
-    reduction: Literal[8, 16, 32, 64] = 8
-    order: Order = "channel-spatial"
-    geometry: bool = True
-    distillation: bool = True
-    low_rank: bool = True
+    folders: tuple[Path, ...]
+    out: Path
+    benchmark: Benchmark | None = None
+    data: Path | None = None
+    scheme: str | None = None
+    validation: tuple[Path, ...] = ()
+    hold_out: float = 0.1
+    occluders: Path | None = None
 
-    @property
-    def input_size(self) -> int:
-        """Side of the input in pixels."""
-        return self.size or DEFAULT_SIZE[self.name]
 
-    @classmethod
-    def of(cls, values: dict[str, Any]) -> ModelConfig:
-        """From a checkpoint's plain values; InputError for unknown fields or names."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := set(values) - known:
-            raise InputError(f"unknown fields of a model: {', '.join(sorted(unknown))}")
-        config = cls(**values)
-        if config.name not in get_args(ModelName):
-            raise InputError(f"expected one of {', '.join(get_args(ModelName))}; got {config.name}")
-        return config
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long, and from which weights of a trunk.
+
+    Attributes:
+        epochs: passes over the training data.
+        batch: faces per step, over all processes.
+        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
+        warmup: steps of linear warm-up; at most a tenth of the run's steps are (our choice).
+        trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
+            (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
+            ImageNet's.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 1.5e-3
+    warmup: int = 500
+    trunk: str | None = None
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What it runs on.
+
+    Attributes:
+        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16
+            (4 where processes are not forked, and each has a copy of the faces).
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" takes bf16 where the processor has it.
+    """
+
+    workers: int = -1
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -74,7 +99,7 @@ class LossWeights:
         nuclear: α of eq. 1, the weight of ‖M‖_*.
         visibility: cross-entropy of each landmark's visibility, mean over the known ones.
         heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
-        seen: cross-entropy between P and where, on the face, nothing covers it.
+        visible_map: cross-entropy between P and where, on the face, nothing covers it.
         uncertainty: negative log-likelihood of each landmark's distance to the truth under an
             exponential distribution of the predicted mean (heatmap).
     """
@@ -84,46 +109,26 @@ class LossWeights:
     nuclear: float | None = None
     visibility: float | None = None
     heatmap: float | None = None
-    seen: float | None = None
+    # --loss.seen is what aadn 0.1 called it.
+    visible_map: Annotated[float | None, tyro.conf.arg(aliases=["--loss.seen"])] = None
     uncertainty: float | None = None
 
     def for_model(self, name: ModelName) -> dict[str, float]:
         """Every term's weight for a network."""
-        own = _HEATMAP_LOSS if name == "heatmap" else _PAPER_LOSS
         given = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
-        return dict.fromkeys(dataclasses.asdict(self), 0.0) | own | given
-
-
-# The paper gives no weights: our choice.
-_PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
-_HEATMAP_LOSS = {
-    "absolute": 40.0,
-    "visibility": 0.5,
-    "heatmap": 0.4,
-    "seen": 0.3,
-    "uncertainty": 0.05,
-}
+        terms = dict.fromkeys(dataclasses.asdict(self), 0.0)
+        return terms | dict(NETWORKS[name].loss) | given
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     """What to train, on what and for how long. Defaults are our choice.
 
     Attributes:
-        folders: training data, folders of pictures with .pts files (300W's layout).
         out: folder for best.safetensors, last.safetensors and metrics.jsonl.
-        benchmark: a release whose training part is added to the folders.
-        data: where that release lies.
-        validation: folders to validate on, beside the held-out part of the training data.
-        hold_out: share of the training data to validate on; pictures stay together.
         model: which network.
-        epochs: passes over the training data.
-        batch: faces per step, over all processes.
-        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
         weight_decay: of AdamW.
-        warmup: steps of linear warm-up.
         ema: decay of the weights' moving average, which is what is validated and kept.
-        occluders: a folder of RGBA cut-outs, beside the drawn ones.
         mirror: share of the epochs in which half of the faces are mirrored. The last ones learn
             left and right as labelled: labels are no exact mirror images (300-W's lie about a
             pixel to one side), which a network trained on mirrored faces averages away.
@@ -133,9 +138,6 @@ class TrainConfig:
         twice: those of the training folders whose faces count twice in an epoch; one that is named
             twice counts three times, and so on.
         paint_occluders: put synthetic occluders on training faces.
-        trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
-            (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
-            ImageNet's.
         initial: a checkpoint of the same model to start from; its input may be of another size.
         visibility_labels: JSON files that say which landmarks are hidden in pictures of the folders
             and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
@@ -148,86 +150,62 @@ class TrainConfig:
         seed: of weights, order, augmentation and occluders.
         split_seed: of which faces are held out, and of the occluders put on them; keep it when a
             run starts from another's checkpoint, or that one's training faces are validated on.
-        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16
-            (4 where processes are not forked, and each has a copy of the faces).
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes bf16 where the processor has it.
         loss: weights of the loss's terms.
     """
 
-    folders: tuple[Path, ...]
-    out: Path
-    benchmark: Benchmark | None = None
-    data: Path | None = None
-    validation: tuple[Path, ...] = ()
-    hold_out: float = 0.1
     model: ModelConfig = field(default_factory=ModelConfig)
-    epochs: int = 60
-    batch: int = 32
-    learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
-    warmup: int = 500
     ema: float = 0.999
-    occluders: Path | None = None
     mirror: float = 0.6
     label_offset: float = 0.0
     twice: tuple[Path, ...] = ()
     paint_occluders: bool = True
-    trunk: str | None = None
     initial: Path | None = None
     visibility_labels: tuple[Path, ...] = ()
     relabel: bool = False
     resume: bool = False
     seed: int = 0
     split_seed: int = 0
-    workers: int = -1
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
     loss: LossWeights = field(default_factory=LossWeights)
 
+    @property
+    def landmark_scheme(self) -> Scheme:
+        """Whose points are learned; InputError if --scheme and --model.landmarks disagree."""
+        return chosen_scheme(self.scheme, self.model.landmarks, "--model.landmarks")
 
-@dataclass(frozen=True)
-class AblateConfig:
-    """What the ablation trains, on what and for how long; every variant and seed alike.
+    def check(self) -> None:
+        """Raise InputError for values that are out of range or mean nothing together."""
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"expected {name} of at least 1, got {getattr(self, name)}")
+        for name in ("seed", "split_seed", "warmup"):
+            if getattr(self, name) < 0:
+                raise InputError(f"expected {name} of 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.mirror <= 1:
+            raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {self.mirror}")
+        if not math.isfinite(self.label_offset):
+            raise InputError(f"expected a label offset in pixels, got {self.label_offset}")
+        if not self.learning_rate > 0:
+            raise InputError(f"expected a learning rate above 0, got {self.learning_rate}")
+        if self.relabel and self.initial is None:
+            raise InputError("--relabel asks the --initial network; expected a checkpoint there")
+        if self.trunk is not None and not NETWORKS[self.model.name].trunk:
+            raise InputError(f"{self.model.name} has a trunk of its own: leave out --trunk")
+        _ = self.landmark_scheme, self.model.options  # each raises for what it does not know
 
-    Attributes:
-        folders: training data, folders of pictures with .pts files (300W's layout).
-        out: folder for the report, ablation.md and ablation.json, and the runs.
-        benchmark: a release whose training part is added to the folders.
-        data: where that release lies.
-        validation: folders to validate on, beside the held-out part of the training data.
-        hold_out: share of the training data to validate on.
-        landmarks: L.
-        size: side of the input in pixels, a multiple of 32.
-        epochs: passes over the training data.
-        batch: faces per step.
-        learning_rate: of AdamW, at its highest.
-        warmup: steps of linear warm-up.
-        occluders: a folder of RGBA cut-outs, beside the drawn ones.
-        trunk: weights that every network's trunk starts from, see TrainConfig.
-        seeds: of weights, order, augmentation and occluders; the held-out faces are the same.
-        variants: names of what is trained; all of them if left out.
-        workers: processes that draw augmentation, see TrainConfig.
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes bf16 where the processor has it.
+
+def chosen_scheme(name: str | None, landmarks: int, option: str) -> Scheme:
+    """The scheme that --scheme names, or the one known here with so many landmarks.
+
+    Raises InputError for an unknown one, and if `option`, which gives the number, says another
+    than the named scheme has; the usual 68 says nothing.
     """
-
-    folders: tuple[Path, ...]
-    out: Path
-    benchmark: Benchmark | None = None
-    data: Path | None = None
-    validation: tuple[Path, ...] = ()
-    hold_out: float = 0.2
-    landmarks: int = 68
-    size: int = 224
-    epochs: int = 60
-    batch: int = 32
-    learning_rate: float = 1e-3
-    warmup: int = 100
-    occluders: Path | None = None
-    trunk: str | None = None
-    seeds: tuple[int, ...] = (0, 1, 2)
-    variants: tuple[str, ...] = ()
-    workers: int = -1
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    if name is None:
+        return scheme_of(landmarks)
+    scheme = find_scheme(name)
+    if landmarks not in (IBUG68.size, scheme.size):
+        raise InputError(
+            f"--scheme {name} has {scheme.size} landmarks, but {option} says {landmarks}; "
+            f"leave out {option}"
+        )
+    return scheme

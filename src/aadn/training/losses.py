@@ -18,7 +18,7 @@ def total_loss(
     points: Tensor,
     visible: Tensor,
     face: Tensor,
-    seen: Tensor,
+    visible_map: Tensor,
     regularisation: Tensor,
     weight: dict[str, float],
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -28,8 +28,9 @@ def total_loss(
         prediction: of a batch.
         points: (B, L, 2) in crop units; rows with NaN are not labelled and do not count.
         visible: (B, L) 1 seen, 0 hidden, NaN unknown.
-        face: (B, M, M) share of each cell of the crop that is face, as far as `seen` is known.
-        seen: (B, M, M) share of each cell that nothing covers.
+        face: (B, M, M) share of each cell of the crop that is face, as far as `visible_map` is
+            known.
+        visible_map: (B, M, M) share of each cell that nothing covers.
         regularisation: scalar, ‖M‖_*.
         weight: of each term, as LossWeights.for_model gives it.
     """
@@ -55,8 +56,8 @@ def total_loss(
         terms["visibility"] = (loss * known).sum() / known.sum().clamp(min=1)
     if weight["heatmap"] and prediction.heatmaps is not None:
         terms["heatmap"] = heatmap_loss(prediction.heatmaps, target, labelled)
-    if weight["seen"] and prediction.seen is not None:
-        terms["seen"] = seen_loss(prediction.seen, face, seen)
+    if weight["visible_map"] and prediction.visible_map is not None:
+        terms["visible_map"] = visible_map_loss(prediction.visible_map, face, visible_map)
     if weight["uncertainty"] and prediction.uncertainty is not None:
         terms["uncertainty"] = uncertainty_loss(prediction.uncertainty, error, labelled)
     total = sum((weight[name] * term for name, term in terms.items()),
@@ -98,15 +99,15 @@ def uncertainty_loss(expected: Tensor, error: Tensor, labelled: Tensor) -> Tenso
     return (loss * labelled).sum() / labelled.sum().clamp(min=1)
 
 
-def seen_loss(predicted: Tensor, face: Tensor, seen: Tensor) -> Tensor:
+def visible_map_loss(predicted: Tensor, face: Tensor, true: Tensor) -> Tensor:
     """Binary cross-entropy of P (B, h, w) with what nothing covers, weighted by the face.
 
-    `face` and `seen` (B, M, M) are averaged down to P's grid.
+    `face` and `true` (B, M, M) are averaged down to P's grid.
     """
     size = (predicted.shape[1], predicted.shape[2])
     # Covered and face are averaged together: a cell counts by its face, not its background.
     weight = F.adaptive_avg_pool2d(face[:, None], size)[:, 0]
-    target = F.adaptive_avg_pool2d(seen[:, None], size)[:, 0].clamp(0, 1)
+    target = F.adaptive_avg_pool2d(true[:, None], size)[:, 0].clamp(0, 1)
     probability = predicted.float().clamp(1e-4, 1 - 1e-4)
     loss = -(target * probability.log() + (1 - target) * (1 - probability).log())
     return (loss * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -22,7 +22,7 @@ from aadn.models.paper.distillation import AttentionedDistillationModule
 from aadn.models.paper.geometry_aware import GeometryAwareModule
 from aadn.models.paper.resnet import BasicBlock, Float32Linear, conv_bn_relu
 from aadn.models.prediction import Prediction
-from aadn.training.config import Order
+from aadn.models.registry import Order
 
 SHARPNESS = 8.0
 """Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""

@@ -7,7 +7,7 @@ from typing import Unpack
 from aadn.models.paper.distillation import AttentionedDistillationModule
 from aadn.models.paper.odn import OcclusionAdaptiveNetwork, Options
 from aadn.models.paper.resnet import CHANNELS
-from aadn.training.config import Order
+from aadn.models.registry import Order
 
 
 class Aadn(OcclusionAdaptiveNetwork):

@@ -14,7 +14,7 @@ from aadn.errors import InputError
 from aadn.models.paper.channel_attention import ChannelAttention
 from aadn.models.paper.resnet import conv_bn_relu
 from aadn.models.paper.spatial_attention import SpatialAttention
-from aadn.training.config import Order
+from aadn.models.registry import Order
 
 HIDDEN = 64
 """Channels inside pathway D: our choice."""

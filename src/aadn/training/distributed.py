@@ -1,0 +1,99 @@
+"""The processes of a run, their devices, and whether these compute in bfloat16."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as distributed
+
+from aadn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the `world` processes of a run, on a device of its own; the one of rank 0 writes."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes and speaks."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def shared(self, network: torch.nn.Module, *, idle: bool) -> torch.nn.Module:
+        """The network, its gradients averaged over all processes.
+
+        `idle`: some of its parameters may get no gradient.
+        """
+        if self.world == 1:
+            return network
+        return torch.nn.parallel.DistributedDataParallel(
+            network,
+            device_ids=[self.device.index] if self.device.type == "cuda" else None,
+            find_unused_parameters=idle,
+        )
+
+
+@contextlib.contextmanager
+def processes(name: str) -> Iterator[Process]:
+    """This process, on the device of that name; under torchrun it joins the others.
+
+    Raises InputError for a device that is not there, or that several processes cannot share.
+    """
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    process = Process(rank, world, _device(name, world))
+    if world == 1:
+        yield process
+        return
+    cuda = process.device.type == "cuda"
+    if cuda:
+        torch.cuda.set_device(process.device)
+    distributed.init_process_group(
+        "nccl" if cuda else "gloo", timeout=datetime.timedelta(minutes=30)
+    )
+    try:
+        yield process
+    finally:
+        distributed.destroy_process_group()
+
+
+def _device(name: str, world: int) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("expected a CUDA device, found none; use --device cpu")
+    if name not in ("cpu", "cuda") and not (name.startswith("cuda:") and name[5:].isdigit()):
+        raise InputError(f"expected a device of auto, cpu, cuda or cuda:N, got {name!r}")
+    if name.startswith("cuda:") and world > 1:
+        raise InputError(f"{world} processes cannot share {name}; use --device cuda")
+    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name)
+
+
+@contextlib.contextmanager
+def own_random_numbers(device: torch.device) -> Iterator[None]:
+    """Leave PyTorch's random numbers after this as they were before it."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+def bf16(precision: str, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: as asked for, or ("auto") where the processor has it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # Apple's processors
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

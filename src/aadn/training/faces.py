@@ -1,0 +1,132 @@
+"""Which faces are trained and which are validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.data.folders import read_folders
+from aadn.data.release import read_release
+from aadn.data.releases import RELEASES
+from aadn.data.samples import Sample, content_of, hold_out
+from aadn.data.visibility_labels import with_visibility
+from aadn.errors import AnnotationError, InputError
+from aadn.evaluation.metrics import normalisers
+from aadn.schemes import Normaliser, Scheme
+from aadn.training.config import TrainConfig
+from aadn.training.crops import CropSet, cut_crops
+from aadn.training.start import resolved
+
+
+@dataclass(frozen=True)
+class Data:
+    """The faces of a run, cut out: read once, trained on as often as one likes.
+
+    An epoch is `rows`, (R,) indices of training faces; some of them may be there twice. `labelled`
+    (N,) says of each training face whether its visibility is labelled by people or a release.
+    """
+
+    training: CropSet
+    validation: CropSet
+    rows: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
+
+
+def load(config: TrainConfig) -> Data:
+    """Read the faces that a configuration trains and validates on; raises AadnError."""
+    config = resolved(config)
+    scheme, size = config.landmark_scheme, config.model.input_size
+    training, validation = _split(config, scheme)
+    rows = _rows(training, config)
+    validated = cut_crops(validation, scheme, size, title="reading validation faces")
+    # Labels that cannot be measured are found before, not after, an epoch.
+    normalisers(scheme, validated.points, normaliser(config))
+    labelled = np.array([sample.visible is not None for sample in training])
+    return Data(
+        cut_crops(training, scheme, size, title="reading training faces"),
+        validated,
+        rows,
+        labelled,
+    )
+
+
+def normaliser(config: TrainConfig) -> Normaliser:
+    """What validation divides errors by: the scheme's usual length.
+
+    The box where the protocol of the release is one of boxes: its eye corners may not be labelled.
+    """
+    release = RELEASES[config.benchmark] if config.benchmark else None
+    if release and release.normaliser in ("box", "width"):
+        return "box"
+    return config.landmark_scheme.normaliser
+
+
+def _split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Sample]]:
+    """Training and validation samples; InputError if either is empty or they share pictures."""
+    samples = _of_folders(config.folders, scheme)
+    given = _of_folders(config.validation, scheme)
+    labelled = with_visibility([*samples, *given], config.visibility_labels, scheme.size)
+    samples, given = labelled[: len(samples)], labelled[len(samples) :]
+    training, validation = hold_out(
+        samples + _of_release(config, scheme), config.hold_out, config.split_seed
+    )
+    if given:
+        known = {content_of(sample) for sample in training}
+        if shared := [sample for sample in given if content_of(sample) in known]:
+            raise InputError(
+                f"{len(shared)} of the --validation pictures are training pictures too, "
+                f"{shared[0].image} for example; leave them out of one of the two"
+            )
+    validation += given
+    for name, part in (("training", training), ("validation", validation)):
+        if not part:
+            raise InputError(
+                f"no {name} samples are left: expected more pictures, or another --hold-out "
+                f"(now {config.hold_out}) or --validation"
+            )
+    return training, validation
+
+
+def _of_folders(folders: Sequence[Path], scheme: Scheme) -> list[Sample]:
+    """The samples of folders; AnnotationError if they have other points than the scheme."""
+    samples = read_folders(folders) if folders else []
+    if samples and len(samples[0].points) != scheme.size:
+        raise AnnotationError(
+            f"{samples[0].image}: expected {scheme.size} landmarks ({scheme.name}), got "
+            f"{len(samples[0].points)}; name the labels' scheme with --scheme"
+        )
+    return samples
+
+
+def _of_release(config: TrainConfig, scheme: Scheme) -> list[Sample]:
+    """The training samples of the configuration's release, if it names one."""
+    if config.benchmark is None:
+        return []
+    release = RELEASES[config.benchmark]
+    if release.scheme != scheme:
+        raise InputError(
+            f"{release.title} has {release.landmarks} landmarks ({release.scheme.name}), the "
+            f"network {scheme.size} ({scheme.name}); add --scheme {release.scheme.name}"
+        )
+    if config.data is None:
+        raise InputError(f"expected --data, the folder of {release.title}")
+    return read_release(release, config.data, "train")
+
+
+def _rows(training: Sequence[Sample], config: TrainConfig) -> NDArray[np.int64]:
+    """The training samples of an epoch, see `Data`."""
+    rows = list(range(len(training)))
+    for folder in map(str, config.twice):
+        again = [row for row, sample in enumerate(training) if folder in sample.parts]
+        if not again:
+            folders = ", ".join(map(str, config.folders))
+            raise InputError(
+                f"expected --twice to name training folders with faces of their own ({folders}); "
+                f"got {folder}"
+            )
+        rows += again
+    return np.array(rows)

@@ -1,0 +1,58 @@
+"""What a run starts from: the sizes that it takes over, and its first weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aadn.geometry import to_units
+from aadn.models import checkpoint
+from aadn.models.build import build
+from aadn.models.network import Network
+from aadn.models.paper.pretrained import load_trunk
+from aadn.models.paper.resnet import Trunk
+from aadn.training.config import TrainConfig
+from aadn.training.crops import CropSet
+from aadn.training.resume import LAST
+
+
+def resolved(config: TrainConfig) -> TrainConfig:
+    """The configuration with what it leaves to others filled in.
+
+    The number of landmarks is the scheme's. An input size of 0 becomes that of the run to be
+    resumed, or of the checkpoint to start from; without either, it stays.
+    Raises InputError if --scheme and --model.landmarks disagree, and WeightsError for a checkpoint
+    that cannot be read.
+    """
+    model = replace(config.model, landmarks=config.landmark_scheme.size)
+    last = config.out / LAST
+    before = last if config.resume and last.exists() else config.initial
+    if model.size == 0 and before is not None:
+        model = replace(model, size=checkpoint.load(before).config.input_size)
+    return replace(config, model=model)
+
+
+def check_network(config: TrainConfig) -> None:
+    """Raise InputError for a network that cannot be built; nothing is computed."""
+    with torch.device("meta"):
+        build(config.model)
+
+
+def first_network(config: TrainConfig, crops: CropSet, rows: NDArray[np.int64]) -> Network:
+    """The network with random weights, its points at the mean face of an epoch's faces."""
+    shapes = to_units(crops.points[rows], crops.images.shape[1])
+    mean_shape = (np.nanmean(shapes, axis=0) - 0.5) * crops.margin + 0.5
+    return build(config.model, torch.from_numpy(mean_shape).float())
+
+
+def load_first(network: Network, config: TrainConfig) -> str:
+    """Load the weights that a configuration starts from; returns a line that says which."""
+    if config.initial is not None:
+        return checkpoint.start_from(network, config.model, config.landmark_scheme, config.initial)
+    trunk = getattr(network, "trunk", None)
+    if config.trunk is not None and isinstance(trunk, Trunk):
+        return load_trunk(trunk, config.trunk) or ""
+    return "starting from random weights (no --trunk and no --initial given)"
