@@ -17,30 +17,26 @@ from pathlib import Path
 import numpy as np
 
 from aadn.data.folders import read_folders
-from aadn.evaluation.measure import load_weights
-from aadn.geometry import box_of_points, crop_matrix, scale_of, transform, warp
-from aadn.inference.onnx import CHUNK
-from aadn.schemes import scheme_of
+from aadn.geometry import box_of_points
+from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import load_weights
 
 
 def offsets(folder: Path, faces: int, weights: Path) -> np.ndarray:
     """Half of the horizontal distance of prediction and label on mirrored faces, (N,) pixels."""
-    network, _ = load_weights(weights)
-    card = network.card
-    samples = read_folders([folder], card.landmarks)
+    landmarker = Landmarker(load_weights(weights))
+    scheme = landmarker.card.scheme
+    samples = read_folders([folder], scheme.size)
     chosen = np.random.default_rng(0).permutation(len(samples))[:faces]
-    crops, labels, scales = [], [], []
+    found = []
     for i in chosen:
         image, points = samples[i].picture(), samples[i].points.copy()
         points[:, 0] = image.shape[1] - 1 - points[:, 0]
-        points = points[scheme_of(card.landmarks).flip]
-        matrix = crop_matrix(box_of_points(points), card.size, card.crop_factor)
-        crops.append(warp(np.ascontiguousarray(image[:, ::-1]), matrix, card.size))
-        labels.append(transform(points, matrix))
-        scales.append(scale_of(matrix))
-    found = [network(np.stack(crops[i : i + CHUNK]))[0] for i in range(0, len(crops), CHUNK)]
-    distance = (np.concatenate(found) - np.stack(labels))[..., 0].mean(axis=1)
-    return np.asarray(distance / np.array(scales) / 2)
+        points = points[scheme.flip]
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        given = landmarker.align(mirrored, box_of_points(points)[None]).points[0]
+        found.append((given - points)[:, 0].mean() / 2)
+    return np.array(found)
 
 
 def main() -> None:

@@ -4,8 +4,8 @@
 
 Each run starts from the one before, which also says what is hidden in the training pictures
 (`--relabel`) where nobody has labelled it; the last seven have labels of 300-W's faces
-(natural_training.json). The default came of twelve runs, of which the fourth and the fifth are one
-here. Killed, the same command goes on. One process on one device: under torchrun, give the settings
+(natural_training.json). The default was trained in twelve runs; here its fourth and fifth are one.
+Killed, the same command goes on. One process on one device: under torchrun, give the settings
 of each run to `aadn train`. `runs/eleventh/mean.safetensors` is the model: what the last three runs
 learned is averaged with what they started from. Seeds other than 0 measure how far the figures
 spread.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,14 @@ from typing import Any
 import torch
 
 from aadn.models import checkpoint
-from aadn.training.config import LossWeights, ModelConfig, TrainConfig
-from aadn.training.loop import LAST, Data, load, train, validate
+from aadn.models.checkpoint import Checkpoint
+from aadn.models.registry import ModelConfig
+from aadn.training.config import LossWeights, TrainConfig
+from aadn.training.faces import Data, load
+from aadn.training.loop import train
+from aadn.training.provenance import provenance
+from aadn.training.resume import BEST, LAST
+from aadn.training.validate import validate
 
 SHARE = 0.7
 """What a run's weights count in the mean with those that it started from; chosen on the validation
@@ -33,9 +40,7 @@ MEAN = "mean.safetensors"
 """The checkpoint of that mean, in the run's folder."""
 
 
-def after(
-    before: TrainConfig, name: str, *, weights: str = "best.safetensors", **changes: Any
-) -> TrainConfig:
+def after(before: TrainConfig, name: str, *, weights: str = BEST, **changes: Any) -> TrainConfig:
     """The settings of a run beside another, which it starts from, and what else is unlike it.
 
     Its seed is another too, or it would draw the same faces in the same order again.
@@ -97,7 +102,7 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         visibility_labels=(labels / "natural_training.json", labels / "natural.json"),
         epochs=4,
         learning_rate=3e-4,
-        warmup=50,
+        warmup=50,  # a run this short takes 23 of them; when the default was trained, it took 50
     )
     sixth = after(
         fifth,
@@ -106,7 +111,7 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         folders=fourth.folders,
         twice=fourth.twice,
         relabel=True,
-        loss=LossWeights(visibility=1.5, seen=0.6),
+        loss=LossWeights(visibility=1.5, visible_map=0.6),
         epochs=16,
         learning_rate=9e-4,
         warmup=200,
@@ -159,14 +164,18 @@ def mean(run: TrainConfig, data: Data) -> Path:
     Raises AadnError as `checkpoint.load` does.
     """
     assert run.initial is not None
-    earlier, _, _ = checkpoint.load(run.initial)
-    weights, model, _ = checkpoint.load(run.out / "best.safetensors")
-    for name, tensor in weights.items():
-        if tensor.is_floating_point():
-            weights[name] = earlier[name].float().lerp(tensor, SHARE)
-    averaged = {name.removeprefix("ema."): t for name, t in weights.items()}
-    metrics = validate(run, averaged, data.validation, torch.device("cpu"), half=False)
-    checkpoint.save(run.out / MEAN, weights, model, {"metrics": metrics})
+    earlier, later = checkpoint.load(run.initial), checkpoint.load(run.out / BEST)
+    tensors = {
+        name: earlier.tensors[name].float().lerp(tensor, SHARE)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in later.tensors.items()
+    }
+    averaged = replace(later, tensors=tensors)
+    device = torch.device("cpu")
+    metrics = validate(run, averaged.weights(), data.validation, device, half=False)
+    state = {"metrics": metrics, "provenance": provenance(run)}
+    Checkpoint(tensors, later.config, later.scheme, state).save(run.out / MEAN)
     return run.out / MEAN
 
 
@@ -183,7 +192,7 @@ def main() -> None:
     runs = stages(arguments.data, arguments.out, arguments.seed)
     for run in runs:
         data = load(run)
-        print(train(run, data))
+        print(train(run, data, tell=lambda line: print(line, file=sys.stderr)))
         if run in runs[-3:]:
             print(mean(run, data))
 

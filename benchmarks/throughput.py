@@ -17,9 +17,11 @@ import numpy as np
 import torch
 
 from aadn.models.build import build
+from aadn.models.registry import ModelConfig, ModelName
+from aadn.schemes import IBUG68
 from aadn.training import augment
 from aadn.training.augment import Draw
-from aadn.training.config import LossWeights, ModelConfig, ModelName
+from aadn.training.config import LossWeights
 from aadn.training.crops import MARGIN, CropSet
 from aadn.training.losses import total_loss
 
@@ -48,7 +50,8 @@ def noise(size: int, count: int = BATCH) -> CropSet:
     stored = round(size * MARGIN)
     images = rng.integers(0, 256, (count, stored, stored, 3), np.uint8)
     points = rng.uniform(0.3, 0.7, (count, 68, 2)) * stored
-    return CropSet(images, points, np.full((count, 68), np.nan), MARGIN, np.ones(count))
+    visible = np.full((count, 68), np.nan)
+    return CropSet(images, points, visible, MARGIN, np.ones(count), IBUG68)
 
 
 def row(name: ModelName, steps: int) -> str:
@@ -79,7 +82,7 @@ def row(name: ModelName, steps: int) -> str:
             batch["points"],
             batch["visible"],
             batch["face"],
-            batch["seen"],
+            batch["visible_map"],
             network.regularisation(),
             weight,
         )

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from aadn.errors import InputError, OutputError
 from aadn.paper.ablate import CLAIMS, OURS, VARIANTS, Run, ablate, by_variant, finished_runs, report
-from aadn.training.config import AblateConfig
+from aadn.paper.config import AblateConfig
 
 
 @pytest.fixture(scope="module")

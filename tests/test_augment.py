@@ -13,15 +13,16 @@ torch = pytest.importorskip("torch")
 
 from aadn.data.folders import read_folders  # noqa: E402
 from aadn.data.pts import read_pts, write_pts  # noqa: E402
+from aadn.models.inputs import MEAN, STD  # noqa: E402
 from aadn.schemes import IBUG68  # noqa: E402
 from aadn.training import augment  # noqa: E402
-from aadn.training.augment import MAP_CELLS, MEAN, STD, STILL, Draw, Ranges  # noqa: E402
+from aadn.training.augment import MAP_CELLS, STILL, Draw, Ranges  # noqa: E402
 from aadn.training.crops import CropSet, cut_crops  # noqa: E402
 
 
 @pytest.fixture
 def crops(tmp_path: Path) -> CropSet:
-    return cut_crops(read_folders([write_faces(tmp_path, 6)]), 64)
+    return cut_crops(read_folders([write_faces(tmp_path, 6)]), IBUG68, 64)
 
 
 def pictures(crops: CropSet, draws: Draw, indices: list[int], epoch: int = 0) -> Any:
@@ -45,7 +46,7 @@ def _dots(size: int = 96) -> CropSet:
     for x, y in points.astype(int):
         image[y, x] = 255
     blurred = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.8), np.uint8)
-    return CropSet(blurred[None], points[None], np.ones((1, 68)), 1.5, np.ones(1))
+    return CropSet(blurred[None], points[None], np.ones((1, 68)), 1.5, np.ones(1), IBUG68)
 
 
 @pytest.mark.parametrize("epoch", range(4))
@@ -84,7 +85,7 @@ def test_crops_know_their_scale(tmp_path: Path) -> None:
     points = read_pts(folder / "face_0000.pts")
     assert cv2.imwrite(str(folder / "large.png"), np.repeat(np.repeat(image, 2, 0), 2, 1))
     write_pts(folder / "large.pts", 2 * points + 0.5)
-    crops = cut_crops(read_folders([folder]), 64)
+    crops = cut_crops(read_folders([folder]), IBUG68, 64)
     assert crops.scales[0] == pytest.approx(2 * crops.scales[1], rel=1e-4)
     across = np.ptp(points[:, 0]), np.ptp(crops.points[0, :, 0])
     assert across[1] == pytest.approx(crops.scales[0] * across[0], rel=1e-4)
@@ -130,15 +131,15 @@ def test_the_map_follows_what_a_picture_hides_and_what_is_unknown(crops: CropSet
     item = Draw(replace(crops, visible=visible), 64, 0, STILL, occluders=False)[(0, 0)]
     cells = (item["points"] * MAP_CELLS).astype(int)
     at = {name: tuple(cells[i, ::-1]) for name, i in (("tip", 30), ("lip", 57), ("brow", 21))}
-    assert (plain["seen"] == 1).all()
-    assert item["seen"][at["tip"]] < 0.1
-    assert item["seen"][at["lip"]] == 1
+    assert (plain["visible_map"] == 1).all()
+    assert item["visible_map"][at["tip"]] < 0.1
+    assert item["visible_map"][at["lip"]] == 1
     assert item["face"][at["lip"]] < 0.1 < plain["face"][at["lip"]]
     assert item["face"][at["tip"]] == plain["face"][at["tip"]] == 1
     # Neither reaches farther than the landmark's surroundings.
-    assert item["seen"][at["brow"]] == 1
+    assert item["visible_map"][at["brow"]] == 1
     assert item["face"][at["brow"]] == plain["face"][at["brow"]] > 0
-    assert (item["seen"] < 1).sum() < 0.1 * (plain["face"] > 0).sum()
+    assert (item["visible_map"] < 1).sum() < 0.1 * (plain["face"] > 0).sum()
 
 
 def test_an_epoch_has_its_rows(crops: CropSet) -> None:
@@ -200,7 +201,7 @@ def test_hidden_landmarks_lie_under_occluders(crops: CropSet) -> None:
 
 def test_points_beyond_the_picture_are_hidden() -> None:
     image, points = drawn_face(96)
-    crops = CropSet(image[None], points[None] + [50, 0], np.ones((1, 68)), 1.5, np.ones(1))
+    crops = CropSet(image[None], points[None] + [50, 0], np.ones((1, 68)), 1.5, np.ones(1), IBUG68)
     item = Draw(crops, 64, 0, STILL, occluders=False)[(0, 0)]
     outside = (item["points"] > 1).any(axis=1)
     assert outside.any()
@@ -211,7 +212,7 @@ def test_points_beyond_the_picture_are_hidden() -> None:
 def test_unlabelled_points_stay_unlabelled() -> None:
     image, points = drawn_face(96)
     points[:5] = np.nan
-    crops = CropSet(image[None], points[None], np.ones((1, 68)), 1.5, np.ones(1))
+    crops = CropSet(image[None], points[None], np.ones((1, 68)), 1.5, np.ones(1), IBUG68)
     draws = Draw(crops, 64, 0)
     for epoch in range(100):
         item = draws[(epoch, 0)]

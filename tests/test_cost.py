@@ -28,10 +28,10 @@ from aadn.paper.cost import (  # noqa: E402
     cost_table,
     count,
     cpu_time,
+    measure,
     model_costs,
     module_costs,
     multiply_adds,
-    run,
 )
 
 TRUNK = (
@@ -171,11 +171,18 @@ def test_cost_table() -> None:
     ]
 
 
-def test_run_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_measured_is_told_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    costs = measure(landmarks=19, size=32, repeats=1)
+    text = costs.markdown()
+    assert "| ADM, r = 64 |" in text
+    assert list(tmp_path.iterdir()) == []
     out = tmp_path / "new" / "cost"
-    run(out, landmarks=19, size=32, repeats=1)
-    text = capsys.readouterr().out
+    costs.write(out)
+    assert capsys.readouterr() == ("", "")
     written = (out / "cost.md").read_text(encoding="utf-8")
     assert written.startswith(text)
     assert "| HRNet-W18 | 9.30 | 4.30 | G |" in written  # published, beside ours
@@ -191,17 +198,8 @@ def test_run_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert "<svg" in (out / f"parameters_{name}.svg").read_text(encoding="utf-8")
 
 
-def test_run_without_a_folder_only_prints(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    run(landmarks=19, size=32, repeats=1)
-    assert "| ADM, r = 64 |" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_wrong_arguments() -> None:
     with pytest.raises(InputError, match="1 landmark or more, got 0"):
         model_costs(0, 32, 1)
     with pytest.raises(InputError, match="multiple of 32"):
-        run(size=100, repeats=1)
+        measure(size=100, repeats=1)

@@ -13,10 +13,10 @@ from aadn.training.config import LossWeights  # noqa: E402
 from aadn.training.losses import (  # noqa: E402
     SIGMA,
     heatmap_loss,
-    seen_loss,
     squared_error,
     total_loss,
     uncertainty_loss,
+    visible_map_loss,
 )
 
 NAN = math.nan
@@ -89,12 +89,12 @@ def test_heatmap_beyond_the_map_does_not_count() -> None:
     assert float(heatmap_loss(torch.randn(1, 1, 16, 16), point, labelled)) == 0
 
 
-def test_seen_loss_by_hand() -> None:
+def test_visible_map_loss_by_hand() -> None:
     predicted = torch.tensor([[[0.9, 0.2], [0.5, 0.5]]])
-    seen = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    true = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]]).repeat_interleave(2, 1).repeat_interleave(2, 2)
     face = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]).repeat_interleave(2, 1).repeat_interleave(2, 2)
     expected = -(math.log(0.9) + math.log(0.8)) / 2
-    assert float(seen_loss(predicted, face, seen)) == pytest.approx(expected, rel=1e-5)
+    assert float(visible_map_loss(predicted, face, true)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_uncertainty_is_the_likelihood_of_an_exponential_distribution() -> None:

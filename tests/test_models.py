@@ -39,8 +39,8 @@ from aadn.models.paper.odn import Odn  # noqa: E402
 from aadn.models.paper.resnet import Trunk  # noqa: E402
 from aadn.models.paper.resnet18 import Resnet18  # noqa: E402
 from aadn.models.paper.spatial_attention import SpatialAttention  # noqa: E402
-from aadn.paper.cost import count  # noqa: E402
 from aadn.models.registry import Order  # noqa: E402
+from aadn.paper.cost import count  # noqa: E402
 
 NETWORKS = [Resnet18, Odn, Aadn]
 ORDERS = get_args(Order)
@@ -74,17 +74,17 @@ def test_shapes(network: Callable[..., Any], landmarks: int) -> None:
     assert out.visibility.shape == (2, landmarks)
     assert out.heatmaps is None
     if network is Resnet18:
-        assert out.seen is None
+        assert out.visible_map is None
     else:
-        assert out.seen.shape == (2, 2, 2)
-        assert ((out.seen >= 0) & (out.seen <= 1)).all()
+        assert out.visible_map.shape == (2, 2, 2)
+        assert ((out.visible_map >= 0) & (out.visible_map <= 1)).all()
 
 
 def test_paper_size() -> None:
     network = Aadn(68).eval()
     with torch.no_grad():
         assert network.trunk(images(1, 224)).shape == (1, 512, 7, 7)
-        assert network(images(1, 224)).seen.shape == (1, 7, 7)
+        assert network(images(1, 224)).visible_map.shape == (1, 7, 7)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -148,7 +148,8 @@ def test_ablations(options: dict[str, Any]) -> None:
         module = network(19, size=64, **options)
         step(module)
         assert all(p.grad is not None for p in module.parameters())
-        assert (module.eval()(images()).seen is None) == (not options.get("distillation", True))
+        without = not options.get("distillation", True)
+        assert (module.eval()(images()).visible_map is None) == without
         assert (module.regularisation() == 0) == (not options.get("low_rank", True))
 
 
