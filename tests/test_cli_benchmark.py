@@ -15,8 +15,8 @@ from faces import write_faces
 
 from aadn.cli.main import main
 from aadn.data.pts import write_pts
+from aadn.data.release import Benchmark
 from aadn.data.releases import RELEASES
-from aadn.training.config import Benchmark
 
 SMALL = {
     "train": {"all": 9, "afw": 3, "helen": 3, "lfpw": 3},

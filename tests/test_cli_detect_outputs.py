@@ -156,14 +156,18 @@ def test_an_empty_name_is_not_the_current_folder(weights: str, capsys: Any) -> N
     assert "got an empty one" in err
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize("names_given", [["-", "/dev/stdin"], ["/dev/stdin", "-", "-"]])
 def test_a_picture_from_standard_input(
-    name: str, tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    names_given: list[str],
+    tmp_path: Path,
+    weights: str,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = picture(tmp_path / "a.png").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     code, out, err = run(
-        capsys, "detect", name, name, "--weights", weights, "--out", tmp_path / "out",
+        capsys, "detect", *names_given, "--weights", weights, "--out", tmp_path / "out",
         "--pts", tmp_path / "out", "--json", tmp_path / "a.json",
     )  # fmt: skip
     assert (code, err) == (0, "")
@@ -438,3 +442,14 @@ def test_a_name_too_long_for_the_system(folder: Path, weights: str, capsys: Any)
     assert code == 4
     assert err.startswith(f"aadn: error: {name}.jpg: cannot be read (File name too long)")
     assert out.splitlines()[-1] == "1 pictures, 2 faces, 1 failures"
+
+
+def test_evaluate_reads_the_labels(tmp_path: Path, weights: str, capsys: Any) -> None:
+    # Names of which the numbered ones could be a neighbour's, or are alike but for the format.
+    for name, faces in (("a.png", 2), ("a_1.png", 1), ("b.png", 1), ("b.bmp", 2), ("c.png", 0)):
+        picture(tmp_path / name, faces)
+    assert run(capsys, "detect", tmp_path, "--weights", weights, "--pts", tmp_path)[0] == 0
+    report = tmp_path / "report.json"
+    code, _, err = run(capsys, "evaluate", tmp_path, "--weights", weights, "--json", report)
+    assert (code, err) == (0, "")
+    assert json.loads(report.read_text())["images"] == 6

@@ -93,7 +93,8 @@ class Detect:
         self._check()
         tally = _Tally()
         found = self._pictures(tally)
-        several = len(self.inputs) > 1 or any(p != _named(self.inputs[0]) for p in found)
+        names = self._names()
+        several = len(names) > 1 or any(path != Path(names[0]) for path in found)
         places = plan(list(found), several, output(self.out), self.pts)
         check(places, [path for path in self._tables() if path is not None and path != STDOUT])
         if self.skip_existing:
@@ -130,15 +131,19 @@ class Detect:
                 option = name.replace("_", "-")
                 raise InputError(f"expected --{option} of 1 or more, got {value}")
 
+    def _names(self) -> list[str]:
+        """The inputs; "-" is STDIN."""
+        return [str(STDIN) if name == "-" else name for name in self.inputs]
+
     def _tables(self) -> tuple[Path | None, ...]:
         return output(self.json), output(self.jsonl), output(self.csv)
 
     def _pictures(self, tally: _Tally) -> dict[Path, Path | bytes]:
         """The pictures by name, each with what it is read from; inputs without any are failures."""
         found: dict[Path, Path | bytes] = {}
-        for where in dict.fromkeys(self.inputs):
+        for where in dict.fromkeys(self._names()):
             try:
-                if _named(where) == STDIN:
+                if where == str(STDIN):
                     found[STDIN] = _read_stdin()
                 else:
                     found |= {p: p for p in list_images(where, recursive=self.recursive)}
@@ -278,11 +283,6 @@ class _Tally:
     def __str__(self) -> str:
         skipped = f", {self.skipped} skipped" if self.skipped else ""
         return f"{self.pictures} pictures, {self.faces} faces, {self.failures} failures{skipped}"
-
-
-def _named(where: str) -> Path:
-    """The name of a picture; "-" is standard input."""
-    return STDIN if where == "-" else Path(where)
 
 
 def _standard_output() -> BinaryIO:
