@@ -1,16 +1,19 @@
-"""An exported network small enough to check by hand, in place of a trained one."""
+"""The network of `stub_backend` as an exported file, in place of a trained one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+import pytest
+from stub_backend import SIZE, base_points
 
-SIZE = 56
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
 CARD: dict[str, Any] = {
     "format": 1,
     "model": "stub",
@@ -22,24 +25,24 @@ CARD: dict[str, Any] = {
 }
 
 
-def base_points(landmarks: int = 68) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """(L, 2) crop pixels, the same for every crop: a spiral inside the landmark box."""
-    turn = np.linspace(0, 12, landmarks)
-    radius = np.linspace(0.1, 0.36, landmarks) * SIZE
-    points = np.stack([np.cos(turn) * radius, np.sin(turn) * radius], axis=1) + (SIZE - 1) / 2
-    return points.astype(np.float32)
-
-
-def write_stub(path: Path, *, seen: float = 1.0, uncertain: bool = True, **changes: Any) -> Path:
+def write_stub(
+    path: Path,
+    *,
+    points: int = 68,
+    seen: float = 1.0,
+    uncertain: bool = True,
+    nan: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> Path:
     """Write the network; `changes` go over its metadata (None leaves the metadata out).
 
-    Landmark 0 is the centre of mass of the crop's red (R above G), the others are `base_points`.
-    Visibility is 1 for the even landmarks, the crop's mean brightness for the odd ones, times
-    `seen`. The occlusion map is the mean brightness of each of the 7×7 parts. The uncertainty of
-    landmark i is i times the crop's mean brightness; `uncertain` False leaves that output out.
+    It does what `StubBackend` does for `points` landmarks, visibility times `seen`. `uncertain`
+    False leaves that output out.
+
+    `nan` makes outputs NaN: "all", the "first" of each crop's values, or all of those of a "bright"
+    crop, of a mean above 127.5.
     """
-    landmarks = 68
-    ramp = np.arange(SIZE, dtype=np.float32)
+    landmarks, ramp = points, np.arange(SIZE, dtype=np.float32)
     odd = (np.arange(landmarks) % 2).astype(np.float32)[None]
     constants = {
         "ramp_x": ramp[None, None, :],
@@ -53,7 +56,7 @@ def write_stub(path: Path, *, seen: float = 1.0, uncertain: bool = True, **chang
         "over_all": np.array([1, 2, 3]),
         "parts": np.array([-1, 7, SIZE // 7, 7, 3 * SIZE // 7]),
         "pair": np.array([-1, 1, 2]),
-        "others": base_points()[None, 1:],
+        "others": base_points(landmarks)[None, 1:],
         "odd": odd,
         "even": 1 - odd,
         "seen": np.float32(seen),
@@ -94,6 +97,26 @@ def write_stub(path: Path, *, seen: float = 1.0, uncertain: bool = True, **chang
         ("ReduceMean", ["grid", "over_parts"], "grid_mean", {"keepdims": 0}),
         ("Div", ["grid_mean", "full"], "occlusion", {}),
     ]
+    shapes = {"points": (landmarks, 2), "occlusion": (7, 7)}
+    for output, where in (nan or {}).items():
+        plain, factor = f"{output}_plain", f"{output}_factor"
+        shape = (1, *shapes.get(output, (landmarks,)))
+        steps = [(op, ins, plain if out == output else out, kw) for op, ins, out, kw in steps]
+        steps.append(("Mul", [plain, factor], output, {}))
+        if where == "bright":
+            constants |= {
+                "half": np.float32(0.5),
+                f"{factor}_shape": np.array([-1, 1, 1][: len(shape)]),
+            }
+            steps[-1:-1] = [
+                ("Sub", ["half", "brightness"], f"{output}_dimness", {}),
+                ("Sqrt", [f"{output}_dimness"], f"{output}_root", {}),
+                ("Reshape", [f"{output}_root", f"{factor}_shape"], factor, {}),
+            ]
+        else:
+            values = np.full(shape, np.nan if where == "all" else 1, np.float32)
+            values.flat[0] = np.nan
+            constants[factor] = values
     graph = helper.make_graph(
         [helper.make_node(op, ins, [out], **attributes) for op, ins, out, attributes in steps],
         "stub",
@@ -107,7 +130,7 @@ def write_stub(path: Path, *, seen: float = 1.0, uncertain: bool = True, **chang
         [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    card = {**CARD, **changes}
+    card = {**CARD, "landmarks": landmarks, **changes}
     helper.set_model_props(model, {"aadn": json.dumps(card)} if card["format"] else {"other": ""})
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())

