@@ -172,7 +172,7 @@ class _Learner:
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0.0) + term.detach()
                 if not bar.disable and step % 10 == 0:  # a look at the loss waits for the device
-                    loss = f"{float(terms['loss']):.3f}"
+                    loss = f"{float(terms['loss'].detach()):.3f}"
                     bar.set_postfix(step=state.step, loss=loss, refresh=False)
                 bar.update(self.images // self.plan.steps)
         sums = {name: float(total) for name, total in totals.items()}
