@@ -71,6 +71,7 @@ def test_every_claim_is_about_variants() -> None:
     assert {name for claim in CLAIMS for name in claim} == set(VARIANTS) - {"heatmap (ours)"}
 
 
+@pytest.mark.slow
 def test_runs_are_trained_once_and_reported(config: AblateConfig) -> None:
     runs = ablate(config)
     assert [(r.variant, r.seed) for r in runs] == [("AADN", 0), ("AADN without attention", 0)]
@@ -85,11 +86,13 @@ def test_runs_are_trained_once_and_reported(config: AblateConfig) -> None:
     assert "| AADN without attention |" in (config.out / "ablation.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_our_network_takes_no_trunk_of_the_papers(config: AblateConfig) -> None:
     ours = replace(config, variants=("heatmap (ours)",), trunk="none.pth", out=config.out / "b")
     assert ablate(ours)[0].metrics["nme"] > 0
 
 
+@pytest.mark.slow
 def test_another_process_takes_another_seed(config: AblateConfig) -> None:
     ablate(replace(config, variants=("AADN",)))
     both = ablate(replace(config, variants=("AADN",), seeds=(1,)))
@@ -107,6 +110,7 @@ def test_a_tie_or_a_single_seed_settles_nothing(config: AblateConfig) -> None:
     assert cells[1:] == ["-1.000, 1 of 1: not settled", "+1.000, 0 of 1: not settled"]
 
 
+@pytest.mark.slow
 def test_broken_records_are_named(config: AblateConfig) -> None:
     chosen = replace(config, variants=("AADN",), out=config.out.parent / "broken")
     folder = chosen.out / "runs" / "aadn" / "seed-0"
@@ -118,6 +122,7 @@ def test_broken_records_are_named(config: AblateConfig) -> None:
         ablate(chosen)
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused(config: AblateConfig) -> None:
     ablate(replace(config, variants=("AADN",)))
     with pytest.raises(InputError, match="epochs was 1, is 2"):
@@ -129,6 +134,9 @@ def test_other_settings_are_refused(config: AblateConfig) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"variants": ("AADM",)}, "no variant is called 'AADM'; expected some of ResNet-18, ODN"),
+     ({"epochs": 0}, "epochs of at least 1"),
+     ({"scheme": "cofw29", "landmarks": 19},
+      "--scheme cofw29 has 29 landmarks, but --landmarks says 19; leave out --landmarks"),
      ({"seeds": ()}, "at least one seed"),
      ({"variants": ("AADN", "AADN")}, "each of the variants once")],
 )  # fmt: skip

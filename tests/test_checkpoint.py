@@ -257,10 +257,12 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
     assert torch.allclose(given["points"], prediction.points * 64 - 0.5, atol=1e-4)
     assert torch.allclose(given["visibility"], torch.sigmoid(prediction.visibility))
     if "uncertainty" in given:
+        assert prediction.uncertainty is not None
         assert torch.allclose(given["uncertainty"], prediction.uncertainty * 64)
     if "occlusion" in given:
         assert given["occlusion"].shape == (2, 7, 7)
         assert ((given["occlusion"] >= 0) & (given["occlusion"] <= 1)).all()
+        assert prediction.visible_map is not None
         mean = 1 - prediction.visible_map.mean((1, 2))
         assert torch.allclose(given["occlusion"].mean((1, 2)), mean, atol=1e-5)
 

@@ -36,6 +36,7 @@ def test_training_leaves_what_it_says(run: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_checkpoint_and_export_measure_the_same(
     data: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +71,10 @@ def test_a_second_run_must_resume(
         ("train --out {tmp}/run", 2),  # no folder
         ("train {tmp}/none --out {tmp}/run", 5),
         ("train {data} --out {tmp}/run --batch 0", 9),
+        ("train {data} --out {tmp}/run --scheme mine.toml", 9),
+        ("train {data} --out {tmp}/run --scheme cofw29", 5),
+        ("train {data} --out {tmp}/run --scheme cofw29 --model.landmarks 19", 9),
+        ("train {data} --out {tmp}/run --model.no-geometry", 9),
         ("train {data} --out {tmp}/run --initial {tmp}/none.safetensors", 6),
         ("train {data} --out {tmp}/run --model.name odn --trunk {tmp}/none.pth", 6),
         ("train {data} --out {data}/face_0000.png", 7),
@@ -91,6 +96,7 @@ def test_wrong_input_is_one_line_and_a_code(
     assert "Traceback" not in error
     if code != 2:
         assert [line for line in error.splitlines() if line.startswith("aadn: error: ")]
+    assert list(tmp_path.iterdir()) == []  # a failed start leaves no folder
 
 
 def test_labels_of_other_schemes_are_named(

@@ -127,6 +127,7 @@ def test_module_costs() -> None:
     assert {cost.input for cost in costs} == {(512, 7, 7)}
 
 
+@pytest.mark.slow
 def test_model_costs() -> None:
     costs = {cost.name: cost for cost in model_costs(19, 64, repeats=1)}
     assert list(costs) == ["ResNet-18", "ODN", *(f"AADN, r = {r}" for r in REDUCTIONS), "heatmap"]
@@ -171,6 +172,7 @@ def test_cost_table() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_told_and_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,9 @@ def test_paper_size() -> None:
     network = Aadn(68).eval()
     with torch.no_grad():
         assert network.trunk(images(1, 224)).shape == (1, 512, 7, 7)
-        assert network(images(1, 224)).visible_map.shape == (1, 7, 7)
+        visible_map = network(images(1, 224)).visible_map
+    assert visible_map is not None
+    assert visible_map.shape == (1, 7, 7)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -166,7 +168,7 @@ def test_odn_and_aadn_differ_in_the_distillation_module_alone() -> None:
 
 def test_visibility_does_not_pass_through_m() -> None:
     network = Aadn(19, size=64)
-    network(images()).visibility.sum().backward()
+    network(images()).visibility.sum().backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is None for p in network.regression.parameters())
     assert next(network.trunk.parameters()).grad is not None
 
@@ -174,6 +176,7 @@ def test_visibility_does_not_pass_through_m() -> None:
 def test_heatmap_network_starts_with_a_small_uncertainty() -> None:
     module = HeatmapAadn(19, size=64, width=16).eval()
     uncertainty = module(images()).uncertainty
+    assert uncertainty is not None
     assert uncertainty.shape == module(images()).points.shape[:2]
     assert ((uncertainty > 0.015) & (uncertainty < 0.025)).all()
     module.spread.bias.data.fill_(-1e3)  # however sure it is, the loss stays finite
@@ -274,7 +277,7 @@ def test_the_mean_face_is_fitted_by_what_is_seen() -> None:
 def test_the_points_do_not_bend_what_is_known_of_them() -> None:
     module = HeatmapAadn(19, size=64, width=16)
     torch.nn.init.normal_(module.shape.linear.weight)
-    module(images()).points.sum().backward()
+    module(images()).points.sum().backward()  # type: ignore[no-untyped-call]
     assert module.visibility.weight.grad is None
     assert module.spread.weight.grad is None
     assert module.heatmap.weight.grad is not None
