@@ -8,7 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+pyproject = Path(__file__).parents[1] / "pyproject.toml"
+project = tomllib.loads(pyproject.read_text("utf-8"))["project"]
 extras = project["optional-dependencies"]
 declared = [*project["dependencies"], *(line for name in sys.argv[1:] for line in extras[name])]
 for line in declared:

@@ -1,7 +1,7 @@
 """Occluders: what they paint, what they hide, and that the seed decides it all."""
 
-import re
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,25 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aadn.errors import InputError
-from aadn.occlude import (
-    Cutouts,
-    FaceFrame,
-    Look,
-    Overlay,
-    Paints,
-    occlude_picture,
-    paint_occluders,
-    trial,
-)
-from aadn.occlude.cutouts import _wear, wear_mask, wear_sunglasses
-from aadn.occlude.overlay import HIDDEN_ABOVE
+from aadn.occlude import evaluation_drawings
+from aadn.occlude.cutouts import Cutouts, _wear, wear_mask, wear_sunglasses
+from aadn.occlude.evaluation import Occluder, occlude_picture, occluder_rng
+from aadn.occlude.overlay import HIDDEN_ABOVE, FaceFrame, Overlay
 from aadn.occlude.painters import HARMLESS, PAINTERS
 from aadn.occlude.shapes import strands
-from aadn.schemes import scheme_of
+from aadn.occlude.textures import Look, Paints
+from aadn.occlude.training import paint_occluders
+from aadn.schemes import IBUG68, SCHEMES, Scheme
 
 SIZE = 128
 EYES = list(range(36, 48))
 MOUTH = list(range(48, 68))
+KINDS: tuple[Occluder, ...] = get_args(Occluder)
+
+EVERY_SCHEME = [
+    *SCHEMES.values(),
+    Scheme.of({"name": "five", "points": 5}),
+    Scheme.of({"name": "five with eyes", "points": 5, "groups": {
+        "right eye": [0], "left eye": [1], "mouth": [3, 4]}}),
+    Scheme.of({"name": "106", "points": 106, "groups": {"jaw": list(range(33))}}),
+    Scheme.of({"name": "twins", "points": 68, "groups": {"jaw": [0], "mouth": [5]}}),
+    Scheme.of({"name": "two", "points": 2}),
+    Scheme.of({"name": "one", "points": 1}),
+]  # fmt: skip
+every_scheme = pytest.mark.parametrize("scheme", EVERY_SCHEME, ids=lambda scheme: scheme.name)
 
 
 def face() -> np.ndarray:
@@ -38,7 +45,7 @@ def face() -> np.ndarray:
 
 def test_frame_puts_eyes_and_mouth_where_it_says() -> None:
     points = face()
-    frame = FaceFrame.of(points)
+    frame = FaceFrame.of(points, IBUG68)
     right, left = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     placed = frame.place([(-1, 0), (1, 0), (0, 1)])
     np.testing.assert_allclose(placed, [right, left, points[48:68].mean(axis=0)], atol=1e-9)
@@ -47,7 +54,7 @@ def test_frame_puts_eyes_and_mouth_where_it_says() -> None:
 def test_frame_of_a_profile_stays_a_frame() -> None:
     points = face()
     points[:, 0] = points[:, 0].mean() + 0.02 * (points[:, 0] - points[:, 0].mean())
-    frame = FaceFrame.of(points)
+    frame = FaceFrame.of(points, IBUG68)
     determinant = frame.across[0] * frame.down[1] - frame.across[1] * frame.down[0]
     assert abs(determinant) > 0.3 * np.hypot(*frame.down) ** 2
 
@@ -55,7 +62,7 @@ def test_frame_of_a_profile_stays_a_frame() -> None:
 def test_frame_without_labelled_eyes_comes_from_the_box() -> None:
     points = face()
     points[36:48] = np.nan
-    frame = FaceFrame.of(points)
+    frame = FaceFrame.of(points, IBUG68)
     assert np.isfinite([frame.origin, frame.across, frame.down]).all()
     assert frame.down[1] > 0
 
@@ -63,36 +70,86 @@ def test_frame_without_labelled_eyes_comes_from_the_box() -> None:
 def paints(landmarks: int = 68) -> Paints:
     """With pictures to cut from, and a face's own colours."""
     image, points = drawn_face(SIZE)
-    places = np.resize(points, (2, landmarks, 2))
-    return Paints(np.stack([image, image]), places, (), Look.of(image, points))
+    look = Look.of(image, FaceFrame.of(points, IBUG68))
+    return Paints(np.stack([image, image]), np.resize(points, (2, landmarks, 2)), (), look)
+
+
+def places(scheme: Scheme, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(30, 90, (scheme.size, 2))
 
 
 @pytest.mark.parametrize("name", PAINTERS)
-@pytest.mark.parametrize("size", [19, 29, 68, 98])
-def test_every_painter_takes_every_scheme_and_unlabelled_points(size: int, name: str) -> None:
-    rng = np.random.default_rng(0)
-    points = rng.uniform(30, 90, (size, 2))
-    points[rng.permutation(size)[: size // 4]] = np.nan
-    assert scheme_of(size).size == size
+@every_scheme
+def test_every_painter_takes_every_scheme_and_unlabelled_points(scheme: Scheme, name: str) -> None:
+    points = places(scheme)
+    points[np.random.default_rng(1).permutation(scheme.size)[: scheme.size // 4]] = np.nan
     for seed in range(3):
-        for palette in (Paints(), paints(size)):
-            overlay = Overlay(SIZE, SIZE)
-            rng = np.random.default_rng(seed)
-            PAINTERS[name][0](overlay, FaceFrame.of(points), points, rng, palette)
+        for palette in (Paints(), paints(scheme.size)):
+            overlay, rng = Overlay(SIZE, SIZE), np.random.default_rng(seed)
+            PAINTERS[name][0](overlay, FaceFrame.of(points, scheme), points, rng, palette)
             assert np.isfinite(overlay.colour).all()
             assert (overlay.colour <= 255 * overlay.alpha[..., None] + 0.5).all()
 
 
+def test_a_frame_without_groups_is_that_of_the_box() -> None:
+    """Its eyes a quarter of the width from the middle or so, its mouth two thirds down."""
+    points = np.array([[20.0, 10], [104, 110]])
+    frame = FaceFrame.of(points, Scheme.of({"name": "two", "points": 2}))
+    placed = frame.place([(-1, 0), (1, 0), (0, 1)])
+    np.testing.assert_allclose(placed, [[42, 30], [82, 30], [62, 77]])
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [[5, 5], [5, 5]],
+        [[5, 5], [5, 90]],
+        [[5, 5], [90, 5]],
+        [[5, 5], [90, 90]],
+        [[5, 5], [np.nan, np.nan]],
+        [[-900, -900], [-800, -850]],
+    ],
+)
+def test_degenerate_faces(points: list[list[float]]) -> None:
+    """Points that coincide, lie on a line, or far outside; two of them, or eyes and mouth."""
+    given = np.array(points, float)
+    image = np.full((SIZE, SIZE, 3), 120, np.uint8)
+    line = Scheme.of({"name": "line", "points": 3, "groups": {
+        "right eye": [0], "left eye": [1], "mouth": [2]}})  # fmt: skip
+    on_a_line = np.concatenate([given, given[1:] + (given[1:] - given[:1])])
+    for scheme, places in ((Scheme.of({"name": "two", "points": 2}), given), (line, on_a_line)):
+        frame = FaceFrame.of(places, scheme)
+        determinant = frame.across[0] * frame.down[1] - frame.across[1] * frame.down[0]
+        assert abs(determinant) > 1e-4 * frame.unit**2 > 0
+        for name in PAINTERS:
+            overlay = Overlay(SIZE, SIZE)
+            PAINTERS[name][0](overlay, frame, places, np.random.default_rng(0), paints(len(places)))
+            assert np.isfinite(overlay.colour).all()
+        if np.isfinite(places).all():
+            for kind in KINDS:
+                occluded, visible = occlude_picture(
+                    image, places, scheme, kind, np.random.default_rng(0)
+                )
+                assert occluded.shape == image.shape
+                assert visible.shape == (scheme.size,)
+
+
+def test_no_landmark_at_all_is_refused() -> None:
+    with pytest.raises(InputError, match="at least one finite point"):
+        FaceFrame.of(np.full((68, 2), np.nan), IBUG68)
+
+
 def test_look_is_the_face_that_was_drawn() -> None:
     image, points = drawn_face(200)
-    look = Look.of(image, points)
+    frame = FaceFrame.of(points, IBUG68)
+    look = Look.of(image, frame)
     np.testing.assert_allclose(look.skin, [214, 170, 140], atol=1)
     assert not look.grey
-    assert Look.of(np.repeat(image[..., :1], 3, axis=2), points).grey
-    dim, bright = Look.of(image // 4, points).light, look.light
+    assert Look.of(np.repeat(image[..., :1], 3, axis=2), frame).grey
+    dim, bright = Look.of(image // 4, frame).light, look.light
     assert max(dim) < min(bright)
     # A landmark beyond the picture is no reason to fail.
-    assert np.isfinite(Look.of(image, points + 500).skin).all()
+    assert np.isfinite(Look.of(image, FaceFrame.of(points + 500, IBUG68)).skin).all()
 
 
 def test_skin_and_hair_are_often_the_faces_own() -> None:
@@ -106,11 +163,13 @@ def test_skin_and_hair_are_often_the_faces_own() -> None:
 
 def test_things_over_a_grey_picture_are_grey() -> None:
     image, points = drawn_face(SIZE)
-    look = Look.of(np.repeat(image[..., :1], 3, axis=2), points)
+    frame = FaceFrame.of(points, IBUG68)
+    look = Look.of(np.repeat(image[..., :1], 3, axis=2), frame)
     painted = 0.0
     for seed in range(10):
         overlay = Overlay(SIZE, SIZE)
-        paint_occluders(overlay, points, np.random.default_rng(seed), Paints(look=look))
+        rng = np.random.default_rng(seed)
+        paint_occluders(overlay, frame, points, rng, Paints(look=look))
         assert np.ptp(overlay.colour, axis=2).max() < 6  # a shadow below is not quite black
         painted += overlay.alpha.sum()
     assert painted > 0
@@ -141,7 +200,7 @@ def test_painters_leave_a_trace_and_hide_what_they_should(name: str) -> None:
     hidden = np.zeros(68)
     for seed in range(30):
         overlay = Overlay(SIZE, SIZE)
-        frame = FaceFrame.of(points)
+        frame = FaceFrame.of(points, IBUG68)
         PAINTERS[name][0](overlay, frame, points, np.random.default_rng(seed), paints())
         assert 0 <= overlay.alpha.min() <= overlay.alpha.max() <= 1 + 1e-5
         assert (overlay.hiding <= overlay.alpha + 1e-5).all()
@@ -171,7 +230,7 @@ def test_painters_leave_a_trace_and_hide_what_they_should(name: str) -> None:
 @given(st.integers(0, 10_000), st.sampled_from(list(PAINTERS)))
 def test_labels_agree_with_the_opacity_about_the_landmarks(seed: int, name: str) -> None:
     points = face()
-    overlay, frame = Overlay(SIZE, SIZE), FaceFrame.of(points)
+    overlay, frame = Overlay(SIZE, SIZE), FaceFrame.of(points, IBUG68)
     PAINTERS[name][0](overlay, frame, points, np.random.default_rng(seed), paints())
     for (x, y), seen in zip(points, overlay.visible(points, frame.unit), strict=True):
         column, row = round(x), round(y)
@@ -228,17 +287,18 @@ def test_same_seed_paints_the_same(seed: int) -> None:
     layers = []
     for _ in range(2):
         overlay = Overlay(64, 64)
-        paint_occluders(overlay, points / 2, np.random.default_rng(seed), paints())
+        frame = FaceFrame.of(points / 2, IBUG68)
+        paint_occluders(overlay, frame, points / 2, np.random.default_rng(seed), paints())
         layers.append(overlay)
     np.testing.assert_array_equal(layers[0].colour, layers[1].colour)
     np.testing.assert_array_equal(layers[0].hiding, layers[1].hiding)
 
 
-@pytest.mark.parametrize("kind", ["rectangle", "mask", "sunglasses", "hand"])
-def test_occluded_picture_differs_where_it_says(kind: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_occluded_picture_differs_where_it_says(kind: Occluder) -> None:
     image, points = drawn_face(300)
     before = image.copy()
-    occluded, visible = occlude_picture(image, points, kind, np.random.default_rng(3))  # type: ignore[arg-type]
+    occluded, visible = occlude_picture(image, points, IBUG68, kind, np.random.default_rng(3))
     np.testing.assert_array_equal(image, before)
     assert occluded.shape == image.shape
     assert not visible.all()
@@ -248,23 +308,16 @@ def test_occluded_picture_differs_where_it_says(kind: str) -> None:
 
 
 def test_training_never_paints_what_evaluation_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = Path(trial.__file__).parent
-    importers = [
-        file.name
-        for file in package.parent.rglob("*.py")
-        if re.search(r"import .*\btrial\b|\btrial import|occlude\.trial", file.read_text("utf-8"))
-    ]
-    assert importers == ["__init__.py"]
-
     def refused(*_: object) -> None:
         raise AssertionError("training painted an occluder of the evaluation")
 
     for name in ("mask", "sunglasses", "hand"):
-        monkeypatch.setattr(trial, name, refused)
+        monkeypatch.setattr(evaluation_drawings, name, refused)
     points = face()
+    frame = FaceFrame.of(points, IBUG68)
     for seed in range(200):
         overlay = Overlay(SIZE, SIZE)
-        paint_occluders(overlay, points, np.random.default_rng(seed), Paints())
+        paint_occluders(overlay, frame, points, np.random.default_rng(seed), Paints())
 
 
 @pytest.mark.parametrize(
@@ -272,13 +325,14 @@ def test_training_never_paints_what_evaluation_does(monkeypatch: pytest.MonkeyPa
     [("mask", [*MOUTH, 8, 33], EYES), ("sunglasses", [37, 40, 43, 46], MOUTH)],
 )
 def test_evaluation_occluders_hide_what_they_are_worn_over(
-    kind: str, hidden: list[int], seen: list[int]
+    kind: Occluder, hidden: list[int], seen: list[int]
 ) -> None:
     image, points = drawn_face(300)
     pictures = []
     for seed in range(12):
-        occluded, visible = occlude_picture(image, points, kind, np.random.default_rng(seed))  # type: ignore[arg-type]
-        again, same = occlude_picture(image, points, kind, np.random.default_rng(seed))  # type: ignore[arg-type]
+        rng, other = np.random.default_rng(seed), np.random.default_rng(seed)
+        occluded, visible = occlude_picture(image, points, IBUG68, kind, rng)
+        again, same = occlude_picture(image, points, IBUG68, kind, other)
         np.testing.assert_array_equal(occluded, again)
         np.testing.assert_array_equal(visible, same)
         assert not visible[hidden].any()
@@ -287,21 +341,51 @@ def test_evaluation_occluders_hide_what_they_are_worn_over(
     assert (pictures[0] != pictures[1]).any()
 
 
-@pytest.mark.parametrize("size", [19, 29, 98])
-def test_evaluation_occluders_take_every_scheme(size: int) -> None:
+@every_scheme
+def test_evaluation_occluders_take_every_scheme(scheme: Scheme) -> None:
     rng = np.random.default_rng(1)
-    image, points = drawn_face(200)[0], rng.uniform(60, 140, (size, 2))
-    for kind in ("rectangle", "mask", "sunglasses", "hand"):
-        occluded, visible = occlude_picture(image, points, kind, rng)
-        assert (occluded != image).any()
-        assert visible.shape == (size,)
+    image, points = drawn_face(200)[0], rng.uniform(60, 140, (scheme.size, 2))
+    for kind in KINDS:
+        occluded, visible = occlude_picture(image, points, scheme, kind, rng)
+        assert visible.shape == (scheme.size,)
+        if scheme.size > 1:
+            assert (occluded != image).any()
+
+
+def test_groups_decide_where_occluders_lie() -> None:
+    """Two schemes of 68 points: another's eyes are where this one's mouth is."""
+    upside_down = Scheme.of({**IBUG68.to_dict(), "name": "upside down", "groups": {
+        "right eye": [54], "left eye": [48], "mouth": EYES}})  # fmt: skip
+    image, points = drawn_face(300)
+    for scheme, hidden, seen in ((IBUG68, EYES, MOUTH), (upside_down, [48, 54], EYES)):
+        rng = np.random.default_rng(0)
+        _, visible = occlude_picture(image, points, scheme, "sunglasses", rng)
+        assert visible[hidden].mean() < 0.3
+        assert visible[seen].mean() > 0.9
+
+
+def test_randomness_is_that_of_picture_and_seed() -> None:
+    def draws(seed: int, image: Path, scene: Path | None = None) -> tuple[int, ...]:
+        return tuple(occluder_rng(seed, image, scene).integers(0, 2**31, 4))
+
+    here = draws(0, Path("/data/a/1.png"))
+    assert here == draws(0, Path("elsewhere/a/1.png"))
+    others = [
+        draws(1, Path("/data/a/1.png")),
+        draws(0, Path("/data/b/1.png")),
+        draws(0, Path("/data/a/2.png")),
+        draws(0, Path("/data/a/1.png"), Path("/videos/7")),
+    ]
+    assert all(other != here for other in others)
 
 
 def test_rectangle_covers_thirty_percent_of_the_box() -> None:
     image, points = drawn_face(400)
     box = (points.max(axis=0) - points.min(axis=0)).prod()
     for seed in range(5):
-        occluded, _ = occlude_picture(image, points, "rectangle", np.random.default_rng(seed))
+        occluded, _ = occlude_picture(
+            image, points, IBUG68, "rectangle", np.random.default_rng(seed)
+        )
         area = (occluded != image).any(axis=2).sum()
         assert area / box == pytest.approx(0.3, abs=0.02)
 
@@ -309,14 +393,14 @@ def test_rectangle_covers_thirty_percent_of_the_box() -> None:
 def test_unknown_occluder_is_refused() -> None:
     image, points = drawn_face(64)
     with pytest.raises(InputError, match="rectangle, mask"):
-        occlude_picture(image, points, "hat", np.random.default_rng(0))  # type: ignore[arg-type]
+        occlude_picture(image, points, IBUG68, "hat", np.random.default_rng(0))  # type: ignore[arg-type]
 
 
 def test_face_at_the_border_is_occluded_without_error() -> None:
     image, points = drawn_face(100)
-    for kind in ("rectangle", "mask", "sunglasses", "hand"):
+    for kind in KINDS:
         shifted = points - [60, 70]
-        occlude_picture(image, shifted, kind, np.random.default_rng(0))
+        occlude_picture(image, shifted, IBUG68, kind, np.random.default_rng(0))
 
 
 def _mask_folder(folder: Path) -> Path:
@@ -345,7 +429,7 @@ def test_cutouts_are_sorted_by_how_they_are_worn(tmp_path: Path) -> None:
 def test_worn_cutouts_hide_what_they_cover(tmp_path: Path) -> None:
     cutouts = Cutouts.load(_mask_folder(tmp_path))
     points = face()
-    frame = FaceFrame.of(points)
+    frame = FaceFrame.of(points, IBUG68)
     overlay = Overlay(SIZE, SIZE)
     wear_mask(overlay, frame, points, np.random.default_rng(0), cutouts.masks)
     visible = overlay.visible(points, frame.unit)

@@ -1,4 +1,4 @@
-"""Occluders that try a network: evaluation paints them, training never does.
+"""The evaluation's drawings, which training never paints.
 
 They share no drawing with the training's painters (PAINTERS): other outlines, other surfaces, and
 a hand whose skin is shaded from a surface instead of drawn in rings. A network that has learned
@@ -163,7 +163,7 @@ def hand(overlay: Overlay, frame: FaceFrame, rng: Rng, skin_colour: Rgb) -> None
     relief = cv2.GaussianBlur(
         np.sqrt(np.maximum(np.minimum(height, 0.16), 0) * 0.3), (0, 0), 0.022 * unit + 0.5
     )
-    down, across = np.gradient(relief * unit)
+    down, across = (_slope(np.asarray(relief * unit), axis) for axis in (0, 1))
     normal = np.stack([-across, -down, np.full_like(down, 1.1)])
     normal /= np.linalg.norm(normal, axis=0)
     lamp = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-0.7, -0.2), 0.9])
@@ -174,6 +174,12 @@ def hand(overlay: Overlay, frame: FaceFrame, rng: Rng, skin_colour: Rgb) -> None
     surface = skin_colour * rng.uniform(0.85, 1.1) * (0.42 + 0.68 * light[..., None])
     surface = surface * (1 + red * np.array([0.015, 0.03, 0.035]))
     overlay.paint(np.asarray(alpha, np.float32), _rgb(surface), hides=True)
+
+
+def _slope(heights: NDArray[np.floating], axis: int) -> NDArray[np.floating]:
+    """How heights (H, W) rise along an axis; level on a strip of one pixel."""
+    wide = heights.shape[axis] > 1
+    return np.asarray(np.gradient(heights, axis=axis) if wide else np.zeros_like(heights))
 
 
 def _bones(rng: Rng) -> list[tuple[FloatArray, FloatArray, float, float]]:
