@@ -79,12 +79,12 @@ class Fake:
 
     def __init__(self, visibility: ArrayLike | None = None) -> None:
         self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
-        self.calls = 0
+        self.calls: list[int] = []
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
         assert crops.dtype == np.uint8
         assert crops.shape[1:] == (SIZE, SIZE, 3)
-        self.calls += 1
+        self.calls.append(len(crops))
         points = np.tile(IN_CROP, (len(crops), 1, 1))
         percent = np.median(crops[..., 0].reshape(len(crops), -1), axis=1) / 10
         points[..., 0] += (percent / 100 * 40 * SCALE)[:, None]
@@ -197,6 +197,12 @@ def test_points_that_are_not_labelled_are_left_out(samples: list[Sample]) -> Non
     assert report.scores.nme == close(2)
 
 
+def test_faces_go_through_the_network_together(samples: list[Sample]) -> None:
+    network = Fake()
+    np.testing.assert_allclose(measured(network, 20 * samples).nme, 20 * [2, 6, 9, 11], rtol=1e-4)
+    assert network.calls == [64, 16]
+
+
 def finder(samples: list[Sample], shift: Callable[[int], FloatArray]) -> Any:
     """A detector that finds a face that is none, and the right box moved by `shift(i)`."""
     by_colour = {round(10 * p): i for i, p in enumerate((2, 6, 9, 11))}
@@ -239,7 +245,7 @@ def test_no_face_found_at_all(samples: list[Sample], found: list[list[float]]) -
     boxes = np.array(found).reshape(-1, 4)
     network = Fake()
     report = measured(network, samples, lambda _: (boxes, np.ones(len(boxes))), boxes="detector")
-    assert network.calls == 0
+    assert network.calls == []
     scores = report.scores
     assert (scores.images, scores.missed) == (4, 4)
     assert scores.nme is scores.nme_visible is scores.nme_hidden is scores.visibility_auc is None
@@ -396,7 +402,7 @@ def test_hidden_and_visible_errors_apart(samples: list[Sample]) -> None:
 class Doubting(Fake):
     """Moves landmark i by a further i/100 percent, and expects the distances it is given.
 
-    These are (N, L) in percent of the inter-ocular distance, one row for each call.
+    These are (N, L) in percent of the inter-ocular distance.
     """
 
     def __init__(self, percent: ArrayLike) -> None:
@@ -404,10 +410,9 @@ class Doubting(Fake):
         self.percent = np.asarray(percent, np.float64)
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
-        row = self.calls
         estimates = super().__call__(crops)
         estimates.points[..., 0] += np.arange(68) / 1e4 * 40 * SCALE
-        pixels = self.percent[row : row + 1] / 100 * 40 * SCALE
+        pixels = self.percent / 100 * 40 * SCALE
         return replace(estimates, uncertainty=pixels.astype(np.float32))
 
 
@@ -569,7 +574,7 @@ def test_wrong_input_is_named(samples: list[Sample], tmp_path: Path) -> None:
             points = super().__call__(crops).points
             return Estimates(points * np.float32(np.nan), points[..., 0])
 
-    with pytest.raises(NetworkError, match=r"0\.png: the network gives points that is not finite"):
+    with pytest.raises(NetworkError, match="the network gives points that is not finite"):
         measured(Broken(), samples)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from aadn.data.folders import check_points
 from aadn.data.samples import Sample
-from aadn.errors import InputError, NetworkError
+from aadn.errors import InputError
 from aadn.evaluation.metrics import normalisers, point_errors
 from aadn.evaluation.scores import Measured, Scores
 from aadn.evaluation.tables import number, table
@@ -225,36 +225,7 @@ def evaluate(
     setting.check()
     setting = replace(setting, normaliser=setting.normaliser or card.scheme.normaliser)
     _check_samples(samples, card.landmarks, setting)
-    lengths = np.concatenate([_length(sample, card.scheme, setting) for sample in samples])
-    cutouts = None
-    if setting.occlude != "none" and setting.occluders is not None:
-        cutouts = Cutouts.load(Path(setting.occluders))
-
-    shape = (len(samples), card.landmarks)
-    predicted = np.full((*shape, 2), np.nan)
-    visibility, uncertainty, visible_map = (np.full(shape, np.nan) for _ in range(3))
-    visible = np.ones(shape)
-    missed = np.zeros(len(samples), bool)
-    hide = progress if progress is None else not progress
-    for i, sample in enumerate(tqdm(samples, "evaluating", unit="face", disable=hide)):
-        image, visible[i] = prepare(sample, card.scheme, setting, cutouts)
-        face = _face(landmarker, image, sample, setting.boxes)
-        if face is None:
-            missed[i] = True
-            continue
-        predicted[i], visibility[i] = face.points, face.visibility
-        uncertainty[i], visible_map[i] = face.uncertainty, _map_at_points(face)
-
-    truth = np.stack([sample.points for sample in samples])
-    known = setting.occlude != "none" or all(sample.visible is not None for sample in samples)
-    measured = Measured(
-        100 * point_errors(predicted, truth, lengths),
-        missed,
-        visible if known else None,
-        visibility,
-        100 * uncertainty / lengths[:, None],
-        visible_map,
-    )
+    measured, predicted = _measured(landmarker, samples, setting, progress)
     thresholds = setting.threshold, card.visibility_threshold
     parts = {
         part: measured[np.array([part in sample.parts for sample in samples])].scores(*thresholds)
@@ -262,6 +233,48 @@ def evaluate(
     }
     scores = measured.scores(*thresholds)
     return Report(setting, card, scores, parts, samples, measured, predicted)
+
+
+def _measured(
+    landmarker: Landmarker, samples: Sequence[Sample], setting: Setting, progress: bool | None
+) -> tuple[Measured, FloatArray]:
+    """What is measured on the samples, and the predicted landmarks as `Report.predicted`."""
+    scheme = landmarker.card.scheme
+    lengths = np.concatenate([_length(sample, scheme, setting) for sample in samples])
+    cutouts = None
+    if setting.occlude != "none" and setting.occluders is not None:
+        cutouts = Cutouts.load(Path(setting.occluders))
+    visible = np.ones((len(samples), scheme.size))
+    rows: list[int] = []  # of the faces found
+
+    def cut_out() -> Iterator[tuple[NDArray[np.uint8], FloatArray]]:
+        hide = progress if progress is None else not progress
+        for i, sample in enumerate(tqdm(samples, "evaluating", unit="face", disable=hide)):
+            image, visible[i] = prepare(sample, scheme, setting, cutouts)
+            box: FloatArray | None = sample.box
+            if setting.boxes == "detector":
+                box = matching(np.asarray(landmarker.detect(image)[0], np.float64), sample.box)
+            if box is not None:
+                rows.append(i)
+                yield image, box
+
+    faces = list(landmarker.align_each(cut_out()))
+    predicted = np.full((*visible.shape, 2), np.nan)
+    visibility, uncertainty, visible_map = (np.full(visible.shape, np.nan) for _ in range(3))
+    for i, face in zip(rows, faces, strict=True):
+        predicted[i], visibility[i] = face.points, face.visibility
+        uncertainty[i], visible_map[i] = face.uncertainty, _map_at_points(face)
+    truth = np.stack([sample.points for sample in samples])
+    known = setting.occlude != "none" or all(sample.visible is not None for sample in samples)
+    measured = Measured(
+        100 * point_errors(predicted, truth, lengths),
+        ~np.isin(np.arange(len(samples)), rows),
+        visible if known else None,
+        visibility,
+        100 * uncertainty / lengths[:, None],
+        visible_map,
+    )
+    return measured, predicted
 
 
 def _check_samples(samples: Sequence[Sample], landmarks: int, setting: Setting) -> None:
@@ -320,21 +333,6 @@ def _length(sample: Sample, scheme: Scheme, setting: Setting) -> FloatArray:
         return normalisers(scheme, sample.points[None], setting.normaliser, sample.box[None])
     except InputError as error:
         raise InputError(f"{sample.image}: {error}") from None
-
-
-def _face(
-    landmarker: Landmarker, image: NDArray[np.uint8], sample: Sample, boxes: Boxes
-) -> Face | None:
-    """What the network gives for a sample's face; None if the detector misses it."""
-    box: FloatArray | None = sample.box
-    if boxes == "detector":
-        box = matching(np.asarray(landmarker.detect(image)[0], np.float64), sample.box)
-    if box is None:
-        return None
-    try:
-        return landmarker.align(image, box[None])[0]
-    except NetworkError as error:
-        raise NetworkError(f"{sample.image}: {error}") from None
 
 
 def _map_at_points(face: Face) -> FloatArray:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, ImageError, InputError
-from aadn.faces import OCCLUSION_GRID, Faces, Float32
-from aadn.geometry import Crop
+from aadn.faces import OCCLUSION_GRID, Face, Faces, Float32
+from aadn.geometry import Crop, FloatArray
 from aadn.images import MAX_PIXELS, Image, Source, load_image
-from aadn.inference.backend import Backend, Card
+from aadn.inference.backend import CHUNK, Backend, Card
 from aadn.inference.detectors import Detector, default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.weights import load_exported
-
-Boxes = TypeVar("Boxes", bound=NDArray[np.floating])
 
 FARTHEST = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
@@ -162,6 +160,32 @@ class Landmarker:
         given = _given(boxes, np.float64)
         return self._aligned(image, given, np.ones(len(given), np.float32))
 
+    def align_each(self, faces: Iterable[tuple[Image, ArrayLike]]) -> Iterator[Face]:
+        """`align` for one face of each of many pictures, in order.
+
+        They go through the network CHUNK at a time, which is faster than one by one; a picture is
+        let go once its face is cut.
+
+        Args:
+            faces: pictures (H, W, 3) uint8 RGB, each with a box (4,).
+
+        Raises:
+            InputError: a box of another shape, or without extent.
+            NetworkError: the network gives NaN.
+        """
+
+        def cut_out() -> Iterator[tuple[FloatArray, Crop, Image]]:
+            for image, box in faces:
+                (given,) = _given(np.asarray(box)[None], np.float64)
+                crop = self._crop(given)
+                yield given, crop, crop.cut(image)
+
+        cut = cut_out()
+        while part := list(islice(cut, CHUNK)):
+            boxes, crops, pixels = zip(*part, strict=True)
+            scores = np.ones(len(part), np.float32)
+            yield from self._faces(self.backend(np.stack(pixels)), crops, np.stack(boxes), scores)
+
     def many(
         self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
     ) -> list[Faces]:
@@ -257,18 +281,24 @@ class Landmarker:
             faces = self._aligned(image, given, np.ones(len(given), np.float32))
         return replace(faces, picture=reminder)
 
+    def _crop(self, box: NDArray[np.floating]) -> Crop:
+        return Crop.around(box, self.card.size, self.card.crop_factor)
+
     def _aligned(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> Faces:
-        card = self.card
-        crops = [Crop.around(box, card.size, card.crop_factor) for box in boxes]
+        crops = [self._crop(box) for box in boxes]
         cut = [crop.cut(image) for crop in crops]
-        shape = (0, card.size, card.size, 3)
+        shape = (0, self.card.size, self.card.size, 3)
         estimates = self.backend(np.stack(cut) if cut else np.empty(shape, np.uint8))
-        return self._faces(estimates, crops, boxes.astype(np.float32), scores)
+        return self._faces(estimates, crops, boxes, scores)
 
     def _faces(
-        self, estimates: Estimates, crops: list[Crop], boxes: Float32, scores: Float32
+        self,
+        estimates: Estimates,
+        crops: Sequence[Crop],
+        boxes: NDArray[np.floating],
+        scores: Float32,
     ) -> Faces:
-        """What was estimated in crops, in the picture's pixels."""
+        """What was estimated in crops, in the pixels of the pictures that they were cut from."""
         count, size = len(crops), self.card.landmarks
         points = np.empty((count, size, 2), np.float32)
         uncertainty = np.full((count, size), np.nan, np.float32)
@@ -283,7 +313,7 @@ class Landmarker:
             points,
             estimates.visibility,
             uncertainty,
-            boxes,
+            boxes.astype(np.float32),
             scores,
             occlusion,
             self.card.scheme,
@@ -292,7 +322,7 @@ class Landmarker:
         )
 
 
-def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[np.floating]:
+def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
     """A caller's boxes (N, 4), checked."""
     try:
         given = np.asarray(boxes, dtype)
@@ -301,7 +331,7 @@ def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[np.floating]:
     return _checked(given)
 
 
-def _checked(boxes: Boxes) -> Boxes:
+def _checked(boxes: NDArray[Any]) -> NDArray[Any]:
     if boxes.size == 0:  # an empty list too means no face
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
