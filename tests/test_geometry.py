@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from aadn.errors import InputError
 from aadn.geometry import (
     BORDER_VALUE,
+    Crop,
+    beyond,
     box_of_points,
     compose,
     crop_matrix,
+    from_units,
     invert,
+    read_map,
     scale_of,
+    to_units,
     transform,
     warp,
 )
@@ -95,3 +100,72 @@ def test_warp_is_grey_beyond_the_border() -> None:
         assert (crop[0, 0] == BORDER_VALUE).all()
     far = warp(image, crop_matrix(np.array([900.0, 900, 1900, 1900]), 64), 64)
     assert (far == BORDER_VALUE).all()
+
+
+def test_crop_by_hand() -> None:
+    # Box 10…30 × 40…80: side 1.5 · 40 = 60 pixels, 120 in the crop, from -10…50 × 30…90.
+    crop = Crop.around(np.array([10.0, 40, 30, 80]), 120, 1.5)
+    assert crop.scale == pytest.approx(2)
+    corners = np.array([[-10.0, 30], [50, 90], [20, 60]])
+    # Its edges are half a pixel outside of its outermost pixels' centres.
+    np.testing.assert_allclose(crop.to_crop(corners), [[-0.5, -0.5], [119.5, 119.5], [59.5, 59.5]])
+    np.testing.assert_allclose(crop.to_units(corners), [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
+    assert crop.length_to_picture(np.array([[2.0, 0], [3, 4]])).tolist() == [[1, 0], [1.5, 2]]
+    np.testing.assert_allclose(crop.inner_box(1.5), [19.5, 19.5, 99.5, 99.5])
+
+
+@given(x=place, y=place, w=extent, h=extent, size=st.integers(32, 256), factor=st.floats(1, 3))
+def test_crop_pixels_and_back(
+    x: float, y: float, w: float, h: float, size: int, factor: float
+) -> None:
+    crop = Crop.around(np.array([x, y, x + w, y + h]), size, factor)
+    points = np.array([[[x, y], [x + w, y + h]], [[0, 0], [x + w / 3, y - h]]])
+    assert np.abs(crop.to_picture(crop.to_crop(points)) - points).max() <= 1e-4
+    lengths = np.hypot(*(points[:, 0] - points[:, 1]).T)
+    inside = crop.to_crop(points)
+    np.testing.assert_allclose(
+        crop.length_to_picture(np.hypot(*(inside[:, 0] - inside[:, 1]).T)), lengths, atol=1e-4
+    )
+
+
+@given(st.floats(-1000, 1000), st.floats(-1000, 1000), st.integers(1, 512))
+def test_units_and_back(x: float, y: float, size: int) -> None:
+    pixels = np.array([[x, y]])
+    np.testing.assert_allclose(from_units(to_units(pixels, size), size), pixels, atol=1e-9)
+
+
+@pytest.mark.parametrize(("size", "factor"), [(64, 1.3), (160, 1.3), (57, 2.0)])
+def test_around_the_inner_box_lies_the_whole_crop(size: int, factor: float) -> None:
+    whole = Crop(np.eye(2, 3), size)
+    again = Crop.around(whole.inner_box(factor), size, factor)
+    np.testing.assert_allclose(again.matrix, whole.matrix, atol=1e-9)
+
+
+@given(x=place, y=place, w=extent, h=extent, factor=st.floats(1, 3))
+def test_the_inner_box_is_the_box_made_square(
+    x: float, y: float, w: float, h: float, factor: float
+) -> None:
+    crop = Crop.around(np.array([x, y, x + w, y + h]), 96, factor)
+    x0, y0, x1, y1 = crop.to_picture(crop.inner_box(factor).reshape(2, 2)).ravel()
+    assert max(w, h) == pytest.approx(x1 - x0, rel=1e-6) == pytest.approx(y1 - y0, rel=1e-6)
+    np.testing.assert_allclose([(x0 + x1) / 2, (y0 + y1) / 2], [x + w / 2, y + h / 2], atol=1e-4)
+
+
+def test_a_crop_is_cut_where_it_says() -> None:
+    image = np.zeros((300, 300, 3), np.uint8)
+    cv2.circle(image, (140, 160), 5, (255, 255, 255), cv2.FILLED)
+    crop = Crop.around(np.array([100.0, 100, 200, 200]), 128)
+    cut = crop.cut(image)
+    assert cut.shape == (128, 128, 3)
+    assert np.abs(_centre_of_light(cut) - crop.to_crop(np.array([140, 160]))).max() < 0.05
+
+
+def test_a_map_is_read_between_its_cells_centres() -> None:
+    cells = np.array([[0.0, 1, 2], [10, 11, 12]])  # centres at x 1/6, 1/2, 5/6 and y 1/4, 3/4
+    units = np.array([[1 / 6, 1 / 4], [5 / 6, 3 / 4], [1 / 3, 1 / 2], [0, 0], [-9, 1.5], [2, 0.5]])
+    np.testing.assert_allclose(read_map(cells, units), [0, 12, 5.5, 0, 10, 7], atol=0.02)
+
+
+def test_beyond_a_picture() -> None:
+    points = np.array([[-0.5, 0], [-0.51, 0], [9.5, 4.5], [9.51, 0], [0, 4.51], [np.nan, np.nan]])
+    assert beyond(points, 10, 5).tolist() == [False, True, False, True, True, False]
