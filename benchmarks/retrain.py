@@ -28,7 +28,7 @@ from aadn.models.registry import ModelConfig
 from aadn.training.config import LossWeights, TrainConfig
 from aadn.training.faces import Data, load
 from aadn.training.loop import train
-from aadn.training.provenance import provenance
+from aadn.training.provenance import provenance_of
 from aadn.training.resume import BEST, LAST
 from aadn.training.validate import validate
 
@@ -174,7 +174,7 @@ def mean(run: TrainConfig, data: Data) -> Path:
     averaged = replace(later, tensors=tensors)
     device = torch.device("cpu")
     metrics = validate(run, averaged.weights(), data.validation, device, half=False)
-    state = {"metrics": metrics, "provenance": provenance(run)}
+    state = {"metrics": metrics, "provenance": provenance_of(run)}
     Checkpoint(tensors, later.config, later.scheme, state).save(run.out / MEAN)
     return run.out / MEAN
 

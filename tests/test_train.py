@@ -46,7 +46,7 @@ from aadn.training.crops import cut_crops  # noqa: E402
 from aadn.training.faces import load  # noqa: E402
 from aadn.training.loop import train  # noqa: E402
 from aadn.training.optimiser import rate  # noqa: E402
-from aadn.training.provenance import commit_of, provenance  # noqa: E402
+from aadn.training.provenance import commit_of, provenance_of  # noqa: E402
 from aadn.training.relabel import initial_landmarker, relabelled  # noqa: E402
 from aadn.training.resume import plain, same_run  # noqa: E402
 from aadn.training.validate import validate  # noqa: E402
@@ -462,7 +462,7 @@ def test_a_checkpoint_of_aadn_0_1_goes_on(data: Path, tmp_path: Path) -> None:
 
 def test_a_best_checkpoint_says_how_it_was_made(data: Path, tmp_path: Path, trained: Path) -> None:
     config = small(data, tmp_path / "run", epochs=1, initial=trained)
-    made = provenance(config)
+    made = provenance_of(config)
     assert made["parent"] == hashlib.sha256(trained.read_bytes()).hexdigest()
     assert made["aadn"] == aadn.__version__
     state = checkpoint.load(trained).state

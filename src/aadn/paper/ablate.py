@@ -199,7 +199,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
             row.append(_spread(metrics[key], 3 if key.endswith("auc") else 2))
         rows.append(row)
     header = ["variant", "parameters, M", "seeds", *METRICS]
-    trained = _configuration(config, next(iter(values)), 0)
+    kind = normaliser(_configuration(config, next(iter(values)), 0), config.landmark_scheme)
     claims = []
     for better, worse in CLAIMS:
         if better in values and worse in values:
@@ -223,7 +223,7 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
             if config.trunk
             else "random weights. "
         )
-        + f"NME in % by {normaliser(trained)} on the held-out faces, as they are and with "
+        + f"NME in % by {kind} on the held-out faces, as they are and with "
         "synthetic occluders, after the last epoch (nothing is chosen on these faces). Mean ± "
         "standard deviation over seeds. Visibility ROC-AUC is that of our visibility head; P "
         "ROC-AUC that of the distillation module's map P, read at the predicted landmarks: in the "

@@ -44,7 +44,7 @@ def load(config: TrainConfig) -> Data:
     rows = _rows(training, config)
     validated = cut_crops(validation, scheme, size, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
-    normalisers(scheme, validated.points, normaliser(config))
+    normalisers(scheme, validated.points, normaliser(config, scheme))
     labelled = np.array([sample.visible is not None for sample in training])
     return Data(
         cut_crops(training, scheme, size, title="reading training faces"),
@@ -54,7 +54,7 @@ def load(config: TrainConfig) -> Data:
     )
 
 
-def normaliser(config: TrainConfig) -> Normaliser:
+def normaliser(config: TrainConfig, scheme: Scheme) -> Normaliser:
     """What validation divides errors by: the scheme's usual length.
 
     The box where the protocol of the release is one of boxes: its eye corners may not be labelled.
@@ -62,7 +62,7 @@ def normaliser(config: TrainConfig) -> Normaliser:
     release = RELEASES[config.benchmark] if config.benchmark else None
     if release and release.normaliser in ("box", "width"):
         return "box"
-    return config.landmark_scheme.normaliser
+    return scheme.normaliser
 
 
 def _split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Sample]]:

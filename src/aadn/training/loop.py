@@ -27,7 +27,7 @@ from aadn.training.faces import Data, load
 from aadn.training.loader import Plan, loader
 from aadn.training.losses import total_loss
 from aadn.training.optimiser import move_average, rate
-from aadn.training.provenance import provenance
+from aadn.training.provenance import provenance_of
 from aadn.training.relabel import initial_landmarker, relabelled, shares
 from aadn.training.resume import BEST, CONFIG, LAST, LOG, State, log, plain, resumable
 from aadn.training.start import check_network, first_network, load_first, resolved
@@ -69,7 +69,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
     data = data or load(config)
     state, crops = _begun(config, data, resumed, process.device, tell)
     learner = _Learner(config, state, _draws(config, crops, data), process)
-    made = (resumed.state.get("provenance") if resumed else None) or provenance(config)
+    made = (resumed.state.get("provenance") if resumed else None) or provenance_of(config)
     if process.first:
         write_whole(config.out / CONFIG, json.dumps(plain(config), indent=1) + "\n")
     while state.epoch < config.epochs:
@@ -82,7 +82,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
             record |= {_LOGGED.get(name, name): round(v, 6) for name, v in terms.items()}
             record |= validate(config, state.average, data.validation, process.device, learner.half)
             record["images_per_second"] = round(learner.images / seconds, 1)
-            _keep(config, state, record, {"provenance": made, "world": process.world}, tell)
+            _keep(learner, record, made, tell)
         process.wait()
     return config.out / BEST
 
@@ -142,12 +142,14 @@ class _Learner:
     """A network and the faces that it learns from: what one process does in an epoch.
 
     Attributes:
+        scheme: of the faces.
         half: whether it computes in bfloat16.
         images: faces that all processes together see in an epoch.
     """
 
     def __init__(self, config: TrainConfig, state: State, draws: Draw, process: Process) -> None:
         self.config, self.state, self.process = config, state, process
+        self.scheme = draws.scheme
         self.half = bf16(config.precision, process.device)
         self.plan = Plan.of(len(draws), config.batch, process.world)
         self.images = self.plan.steps * self.plan.batch * process.world
@@ -222,24 +224,20 @@ class _Learner:
 
 
 def _keep(
-    config: TrainConfig,
-    state: State,
-    record: dict[str, Any],
-    run: dict[str, Any],
-    tell: Tell,
+    learner: _Learner, record: dict[str, Any], provenance: dict[str, Any], tell: Tell
 ) -> None:
     """Write what an epoch gave: its line, its weights if they are the best, the whole state."""
+    config, state, scheme = learner.config, learner.state, learner.scheme
     score = (record["nme"] + record["nme_occluded"]) / 2
     better = score < state.best
     state.best = min(state.best, score)
-    scheme = config.landmark_scheme
     if better:
-        plain_values = {"metrics": record, "provenance": run["provenance"]}
-        best = Checkpoint(state.averaged(), config.model, scheme, plain_values)
-        best.save(config.out / BEST)
+        of_best = {"metrics": record, "provenance": provenance}
+        Checkpoint(state.averaged(), config.model, scheme, of_best).save(config.out / BEST)
     log(config.out / LOG, record)
-    done = {"epoch": state.epoch, "step": state.step, "best": state.best, **run}
-    Checkpoint(state.tensors(), config.model, scheme, done).save(config.out / LAST)
+    reached = {"epoch": state.epoch, "step": state.step, "best": state.best}
+    of_run = {**reached, "world": learner.process.world, "provenance": provenance}
+    Checkpoint(state.tensors(), config.model, scheme, of_run).save(config.out / LAST)
     tell(
         f"epoch {state.epoch}/{config.epochs}  loss {record['loss']:.4f}  validation NME "
         f"{record['nme']:.3f} % clean, {record['nme_occluded']:.3f} % occluded, "

@@ -12,7 +12,7 @@ from aadn.training.config import TrainConfig
 from aadn.training.resume import plain
 
 
-def provenance(config: TrainConfig) -> dict[str, Any]:
+def provenance_of(config: TrainConfig) -> dict[str, Any]:
     """Plain values (JSON) that say how weights of this run are made.
 
     `aadn`, the version; `commit` of its code, with "-dirty" behind it where that was changed, or
@@ -29,7 +29,7 @@ def provenance(config: TrainConfig) -> dict[str, Any]:
 
 
 def commit_of(checkout: Path) -> str | None:
-    """The commit of a source checkout, see `provenance`; None if the folder is none."""
+    """The commit of a source checkout, see `provenance_of`; None if the folder is none."""
     if not (checkout / ".git").exists():  # nor is a folder within another project's checkout
         return None
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]

@@ -43,7 +43,7 @@ def validate(
     network = build(config.model)
     network.load_state_dict(weights)
     network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    stored, kind = torch.from_numpy(crops.images).to(device), normaliser(config)
+    stored, kind = torch.from_numpy(crops.images).to(device), normaliser(config, crops.scheme)
     seed = config.split_seed + 1
     plain, occluded = (
         measured(
