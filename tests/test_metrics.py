@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from aadn.errors import InputError
 from aadn.evaluation.metrics import (
-    Normaliser,
     auc,
     average_precision,
     best_threshold,
@@ -26,7 +25,7 @@ from aadn.evaluation.metrics import (
     reliability,
     roc_auc,
 )
-from aadn.schemes import AFLW19, COFW29, IBUG68
+from aadn.schemes import AFLW19, COFW29, IBUG68, Normaliser
 
 FloatArray = NDArray[np.float64]
 

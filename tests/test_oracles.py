@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.evaluation.metrics import Normaliser, auc, failure_rate, nme, normalisers, point_errors
-from aadn.schemes import IBUG68
+from aadn.evaluation.metrics import auc, failure_rate, nme, normalisers, point_errors
+from aadn.schemes import IBUG68, Normaliser
 
 FOLDER = Path(__file__).parents[2] / "shared" / "data" / "oracles"
 

@@ -16,7 +16,6 @@ from aadn.data.pts import read_pts
 from aadn.data.release import Release, Split
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, ImageError
-from aadn.images import quiet_opencv
 from aadn.schemes import IBUG68
 
 _VIDEOS: dict[Split, dict[str, str]] = {
@@ -150,11 +149,13 @@ def read_frame(video: Path, number: int) -> NDArray[np.uint8]:
 
 
 def _capture(video: Path) -> cv2.VideoCapture:
-    with quiet_opencv():
-        capture = cv2.VideoCapture(str(video))
+    if not video.is_file():
+        raise ImageError(f"{video}: expected a video, but no such file; get the file again")
+    capture = cv2.VideoCapture(str(video))
     if not capture.isOpened():
-        reason = "it is broken or of an unknown kind" if video.is_file() else "no such file"
-        raise ImageError(f"{video}: expected a video, but {reason}; get the file again")
+        raise ImageError(
+            f"{video}: expected a video, but it is broken or of an unknown kind; get the file again"
+        )
     return capture
 
 
