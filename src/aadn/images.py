@@ -68,6 +68,11 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image:
         ImageError: the file is missing, empty, cut off, no picture, or larger than `max_pixels`
             or MAX_SIDE or, above 40 megapixels, than its bytes explain (see `aadn.formats`).
         InputError: the array has another type or shape; or the argument is of another kind.
+
+    >>> from aadn import load_image
+    >>> picture = load_image("examples/astronaut.jpg")
+    >>> picture.shape, picture.dtype
+    ((512, 512, 3), dtype('uint8'))
     """
     if isinstance(source, np.ndarray):
         return _from_array(np.asarray(source), max_pixels)
@@ -105,7 +110,7 @@ def list_images(where: str | os.PathLike[str], *, recursive: bool = False) -> li
         else:
             raise ImageError(f"{where}: no such file or folder; check the path")
     except OSError as error:
-        raise ImageError(f"{where}: cannot be read ({error})") from None
+        raise ImageError(f"{where}: cannot be read ({error.strerror or error})") from None
     if not found:
         raise ImageError(f"{where}: {problem}")
     return found

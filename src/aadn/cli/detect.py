@@ -147,8 +147,6 @@ class Detect:
                     found[STDIN] = _read_stdin()
                 else:
                     found |= {p: p for p in list_images(where, recursive=self.recursive)}
-            except OSError as error:
-                tally.fail(ImageError(f"{where}: cannot be read ({error.strerror or error})"))
             except AadnError as error:
                 tally.fail(error)
         return found
