@@ -189,6 +189,8 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             raise InputError(f"expected a learning rate above 0, got {self.learning_rate}")
         if self.relabel and self.initial is None:
             raise InputError("--relabel asks the --initial network; expected a checkpoint there")
+        if self.trunk is not None and self.initial is not None:
+            raise InputError("--initial brings all weights, the trunk's too: leave out --trunk")
         if self.trunk is not None and not NETWORKS[self.model.name].trunk:
             raise InputError(f"{self.model.name} has a trunk of its own: leave out --trunk")
         _ = self.landmark_scheme, self.model.options  # each raises for what it does not know

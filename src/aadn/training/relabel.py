@@ -46,13 +46,10 @@ def relabelled(crops: CropSet, labelled: NDArray[np.bool_], landmarker: Landmark
     # The stored crop is the picture, the face's box lies in its middle.
     side = crops.images.shape[1]
     whole = Crop(np.eye(2, 3), side)
-    box = whole.inner_box(CROP_FACTOR * crops.margin)[None]
-    visibility = np.concatenate(
-        [
-            landmarker.align(crops.images[i], box).visibility
-            for i in tqdm(asked, "relabelling", unit="face", disable=None)
-        ]
-    )
+    box = whole.inner_box(CROP_FACTOR * crops.margin)
+    faces = tqdm(asked, "relabelling", unit="face", disable=None)
+    found = landmarker.align_each((crops.images[i], box) for i in faces)
+    visibility = np.stack([face.visibility for face in found])
     visible, before = crops.visible.copy(), crops.visible[asked]
     visible[asked] = np.where(visibility < SEEN, np.nan, before)
     visible[asked] = np.where((visibility < HIDDEN) | (before == 0), 0.0, visible[asked])
