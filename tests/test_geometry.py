@@ -111,6 +111,7 @@ def test_crop_by_hand() -> None:
     np.testing.assert_allclose(crop.to_crop(corners), [[-0.5, -0.5], [119.5, 119.5], [59.5, 59.5]])
     np.testing.assert_allclose(crop.to_units(corners), [[0.0, 0.0], [1.0, 1.0], [0.5, 0.5]])
     assert crop.length_to_picture(np.array([[2.0, 0], [3, 4]])).tolist() == [[1, 0], [1.5, 2]]
+    assert crop.length_to_picture(np.ones(3, np.float32)).dtype == np.float32
     np.testing.assert_allclose(crop.inner_box(1.5), [19.5, 19.5, 99.5, 99.5])
 
 

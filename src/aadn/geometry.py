@@ -22,6 +22,8 @@ FloatArray = NDArray[np.float64]
 Numbers = TypeVar("Numbers", bound=Any)
 """A NumPy array or a PyTorch tensor of any shape."""
 
+Floats = TypeVar("Floats", NDArray[np.float32], NDArray[np.float64])
+
 CROP_FACTOR = 1.3
 """Side of the square crop over the longer side of the landmark box (our choice)."""
 
@@ -77,9 +79,10 @@ class Crop:
         """Crop pixels (..., 2) to picture pixels."""
         return transform(points, invert(self.matrix))
 
-    def length_to_picture(self, lengths: NDArray[np.floating]) -> FloatArray:
-        """Lengths in crop pixels, any shape, to picture pixels."""
-        return np.asarray(lengths, np.float64) / self.scale
+    def length_to_picture(self, lengths: Floats) -> Floats:
+        """Lengths in crop pixels, any shape, to picture pixels; of the same type."""
+        pixels: Floats = lengths * scale_of(invert(self.matrix))
+        return pixels
 
     def to_units(self, points: NDArray[np.floating]) -> FloatArray:
         """Picture pixels (..., 2) to crop units."""
