@@ -514,14 +514,6 @@ def _tiles(width: int, side: int) -> bytes:
     return bytes(data)
 
 
-def _profiles(count: int) -> bytes:
-    profile = b"a\0\0" + zlib.compress(bytes(1_000_000))
-    chunk = b"iCCP" + profile
-    whole = struct.pack(">I", len(profile)) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    data = _png(8, 8)
-    return data[:33] + whole * count + data[33:]
-
-
 def _strips(side: int) -> bytes:
     """A TIFF with a tile for each pixel."""
     count = side * side
@@ -549,7 +541,6 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "blocks.jp2": (_coding(2_000, b"\0\5\0\0\0\1"), "has code-blocks below 16×16"),
     "precincts.jp2": (_coding(2_000, b"\1\5\4\4\0\1" + b"\x11" * 6), "or precincts below 32×32"),
     "tiles.jp2": (_tiles(3_000, 16), "has 35344 tiles"),
-    "profiles.png": (_profiles(11), "has 11 colour profiles"),
     "comments.ppm": (b"P3\n4 4\n255\n" + b"#\n" * 10_001, "has 10001 comments"),
 }
 
@@ -592,6 +583,45 @@ def test_pictures_near_the_bounds_are_read(picture: Image) -> None:
     precincts = {"precinct_size": (64, 64), "codeblock_size": (16, 16)}
     for options in (precincts, {"tile_size": (20, 20)}):
         assert (load_image(saved("JPEG2000", picture, **options)) == picture).all()
+
+
+def test_what_png_says_beside_the_picture(picture: Image) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    plain = saved("PNG", picture)
+    large = zlib.compress(bytes(2_000_000))  # Pillow refuses above a megabyte
+    text, profile = chunk(b"zTXt", b"a\0\0" + large), chunk(b"iCCP", b"a\0\0" + large)
+    no_animation = chunk(b"acTL", bytes(8))  # Pillow warns
+    for extra in (text, profile, no_animation, chunk(b"tRNS", bytes(6))):
+        assert (load_image(plain[:33] + extra + plain[33:]) == picture).all()
+        assert (load_image(plain[:-12] + extra + plain[-12:]) == picture).all()
+    turn = chunk(b"eXIf", exif_of(3)[6:])
+    assert (load_image(plain[:-12] + turn + plain[-12:]) == picture[::-1, ::-1]).all()
+    assert (load_image(plain + text) == picture).all()
+    for end in (-1, -12, -13, 60, 40, 10):
+        with pytest.raises(ImageError, match="cut off"):
+            load_image(plain[:end])
+
+
+def test_a_jpeg_whose_scans_hide() -> None:
+    # After a marker without a length (TEM), and after an end that is only in a comment.
+    data = _scans(2_000, 2_000, 101)
+    at = data.index(b"\xff\xda")
+    scan = data[at : data.index(b"\xff\xda", at + 2)]
+    for before in (b"\xff\x01", b"\xff\xfe\0\4\xff\xd9", b"\xff\xff"):
+        hidden = data[:at] + scan + (before + scan) * 100 + b"\xff\xd9"
+        with pytest.raises(ImageError, match="has 101 scans"):
+            load_image(hidden)
+
+
+def test_files_too_large_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(bytes(101))
+    monkeypatch.setattr("aadn.images.MAX_BYTES", 100)
+    with pytest.raises(ImageError, match=r"a\.png: is above 100 bytes"):
+        load_image(tmp_path / "a.png")
 
 
 def test_too_little_memory(picture: Image, monkeypatch: pytest.MonkeyPatch) -> None:

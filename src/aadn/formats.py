@@ -73,12 +73,20 @@ def _jpeg(data: io.BytesIO) -> ImageFile:
 
 
 def _png(data: io.BytesIO) -> ImageFile:
-    content = data.getvalue()
-    if content.rfind(b"IEND") < 0:
-        raise cut_off()
-    profiles = content.count(b"iCCP")
-    _suspect(profiles > 10, f"{profiles} colour profiles")  # each unfolds to a megabyte
-    return PngImageFile(data)
+    """Of its chunks only those that make the first picture: Pillow unfolds texts and profiles,
+    refuses large ones, and warns of odd animations."""
+    content, at, kind = data.getvalue(), 8, b""
+    kept = [content[:at]]
+    while kind != b"IEND":
+        head = content[at : at + 8]
+        end = at + 12 + int.from_bytes(head[:4], "big")
+        if end > len(content):
+            raise cut_off()
+        kind = head[4:]
+        if kind in (b"IHDR", b"PLTE", b"eXIf", b"IDAT", b"IEND"):
+            kept.append(content[at:end])
+        at = end
+    return PngImageFile(io.BytesIO(b"".join(kept)))
 
 
 def _tiff(data: io.BytesIO) -> ImageFile:
@@ -189,8 +197,9 @@ def _suspect(condition: bool, what: str) -> None:
         )
 
 
-_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-"""Neither an escaped 255 among the pixels (followed by 0) nor a restart (D0 to D7)."""
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+"""Of a segment with a length, or of the end. An escaped 255 among the pixels (followed by 0), TEM
+(1) and the restarts (D0 to D7) have no length."""
 
 
 def _jpeg_scans(data: bytes) -> int:
