@@ -74,7 +74,7 @@ class Detect:
     threshold: float = MIN_SCORE
     """Faces with a lower detector score, 0 to 1, are left out."""
     max_faces: int | None = None
-    """Of each picture take at most so many faces, those with the best scores."""
+    """Take at most so many faces of each picture: those with the best scores."""
     max_pixels: int = MAX_PIXELS
     """Refuse pictures with more pixels before they are decoded."""
     threads: int | None = None

@@ -61,9 +61,9 @@ class Evaluate:
     """What errors are divided by: the benchmark's own, or the usual one of the network's scheme
     (for 68 points inter-ocular), if left out."""
     threshold: float | None = None
-    """Of failure rate and AUC, in percent: the benchmark's own, or 8, if left out."""
+    """Threshold of failure rate and AUC in percent: the benchmark's own, or 8, if left out."""
     seed: int = 0
-    """Of the occluders."""
+    """Seed of the occluders."""
     visibility_labels: tuple[Path, ...] = ()
     """JSON files that say which landmarks are hidden in the folders' pictures:
     {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...}, a list of indices from 0 for

@@ -29,7 +29,7 @@ class Features:
     occlude: Occlude = "none"
     """What to put on each face first."""
     seed: int = 0
-    """Of the occluders."""
+    """Seed of the occluders."""
 
     def run(self) -> int:
         """Draw."""

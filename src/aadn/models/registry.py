@@ -76,15 +76,15 @@ class ModelConfig:
     """Which network.
 
     Attributes:
-        name: resnet18, odn and aadn are the paper's; heatmap is our default.
-        landmarks: L; with --scheme, that of the scheme.
-        size: side of the input in pixels; 0 takes the network's usual one, or that of the
+        name: Which one: resnet18, odn and aadn are the paper's, heatmap is our default.
+        landmarks: Number of landmarks; --scheme sets it too.
+        size: Side of the input in pixels; 0 takes the network's usual one, or that of the
             checkpoint that a run starts from.
-        reduction: r of the channel attention (aadn, heatmap).
-        order: of the two attentions (aadn, heatmap).
-        geometry: keep the geometry-aware module (odn, aadn).
-        distillation: keep the distillation module (odn, aadn).
-        low_rank: keep the low-rank learning module (odn, aadn).
+        reduction: Reduction r of the channel attention (aadn, heatmap).
+        order: Order of the two attentions (aadn, heatmap).
+        geometry: Keep the geometry-aware module (odn, aadn).
+        distillation: Keep the distillation module (odn, aadn).
+        low_rank: Keep the low-rank learning module (odn, aadn).
     """
 
     name: ModelName = "heatmap"

@@ -13,11 +13,11 @@ class AblateConfig(MachineConfig, ScheduleConfig, DataConfig):
     """What the ablation trains, on what and for how long; every variant and seed alike.
 
     Attributes:
-        out: folder for the report, ablation.md and ablation.json, and the runs.
-        landmarks: L; with --scheme, that of the scheme.
-        size: side of the input in pixels, a multiple of 32.
-        seeds: of weights, order, augmentation and occluders; the held-out faces are the same.
-        variants: names of what is trained; all of them if left out.
+        out: Folder for the report, ablation.md and ablation.json, and the runs.
+        landmarks: Number of landmarks; --scheme sets it too.
+        size: Side of the input in pixels, a multiple of 32.
+        seeds: Seeds of weights, order, augmentation and occluders; the held-out faces are the same.
+        variants: Names of what is trained; all of them if left out.
     """
 
     hold_out: float = 0.2

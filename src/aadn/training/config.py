@@ -29,16 +29,16 @@ class DataConfig:
     """Which faces, and where the result goes.
 
     Attributes:
-        folders: training data, folders of pictures with .pts files (300W's layout).
-        out: folder for what the run leaves.
-        benchmark: a release whose training part is added to the folders.
-        data: where that release lies.
-        scheme: whose points the labels are: the name of a landmark scheme (aflw19, cofw29, ibug68,
-            wflw98) or a .toml file that describes another. It sets the number of landmarks. Without
-            it, the scheme known here that has that number.
-        validation: folders to validate on, beside the held-out part of the training data.
-        hold_out: share of the training data to validate on; pictures stay together.
-        occluders: a folder of RGBA cut-outs, beside the drawn ones.
+        folders: Folders of pictures with .pts files to train on (300W's layout).
+        out: Folder for what the run leaves.
+        benchmark: A release whose training part is added to the folders.
+        data: The folder of that release.
+        scheme: The landmark scheme of the labels: aflw19, cofw29, ibug68, wflw98, or a .toml file
+            that describes another. It sets the number of landmarks. If left out, it is the known
+            scheme that has that number.
+        validation: Folders to validate on, beside the held-out part of the training data.
+        hold_out: Share of the training data to validate on; faces of one picture stay together.
+        occluders: Folder of RGBA cut-outs to use beside the drawn occluders.
     """
 
     folders: tuple[Path, ...]
@@ -56,11 +56,11 @@ class ScheduleConfig:
     """How long, and from which weights of a trunk.
 
     Attributes:
-        epochs: passes over the training data.
-        batch: faces per step, over all processes.
-        learning_rate: of AdamW, at its highest; warms up, then falls as a cosine to 0.
-        warmup: steps of linear warm-up; at most a tenth of the run's steps are (our choice).
-        trunk: weights that the trunk of the paper's networks starts from: a file of a ResNet-18
+        epochs: Passes over the training data.
+        batch: Faces per step, over all processes.
+        learning_rate: Highest learning rate of AdamW: it warms up, then falls as a cosine to 0.
+        warmup: Steps of linear warm-up, but at most a tenth of the run (our choice).
+        trunk: Weights that the trunk of the paper's networks starts from: a file of a ResNet-18
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
             ImageNet's.
     """
@@ -77,10 +77,10 @@ class MachineConfig:
     """What it runs on.
 
     Attributes:
-        workers: processes that draw augmentation; -1 takes one for each core but one, at most 16
+        workers: Processes that draw augmentation; -1 takes one for each core but one, at most 16
             (4 where processes are not forked, and each has a copy of the faces).
-        device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "auto" takes bf16 where the processor has it.
+        device: One of auto, cpu, cuda and cuda:N.
+        precision: Number format of the computation; auto takes bf16 where the processor has it.
     """
 
     workers: int = -1
@@ -93,14 +93,14 @@ class LossWeights:
     """How much each term of the loss counts; 0 leaves it out, None takes the network's own weight.
 
     Attributes:
-        squared: eq. 1's (1/N) Σ ‖S̆ - S‖², coordinates in crop units.
-        absolute: mean |S̆ - S| in crop units, of the points and, if there are heatmaps, of the
+        squared: Eq. 1's (1/N) Σ ‖S̆ - S‖², coordinates in crop units.
+        absolute: Mean |S̆ - S| in crop units, of the points and, if there are heatmaps, of the
             points before refinement, half as much.
         nuclear: α of eq. 1, the weight of ‖M‖_*.
-        visibility: cross-entropy of each landmark's visibility, mean over the known ones.
-        heatmap: cross-entropy between heatmaps and a Gaussian around the truth.
-        visible_map: cross-entropy between P and where, on the face, nothing covers it.
-        uncertainty: negative log-likelihood of each landmark's distance to the truth under an
+        visibility: Cross-entropy of each landmark's visibility, mean over the known ones.
+        heatmap: Cross-entropy between heatmaps and a Gaussian around the truth.
+        visible_map: Cross-entropy between P and where, on the face, nothing covers it.
+        uncertainty: Negative log-likelihood of each landmark's distance to the truth under an
             exponential distribution of the predicted mean (heatmap).
     """
 
@@ -125,32 +125,33 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     """What to train, on what and for how long. Defaults are our choice.
 
     Attributes:
-        out: folder for best.safetensors, last.safetensors and metrics.jsonl.
-        model: which network.
-        weight_decay: of AdamW.
-        ema: decay of the weights' moving average, which is what is validated and kept.
-        mirror: share of the epochs in which half of the faces are mirrored. The last ones learn
+        out: Folder for best.safetensors, last.safetensors, metrics.jsonl and config.json.
+        model: Which network.
+        weight_decay: Weight decay of AdamW.
+        ema: Decay of the weights' moving average, which is what is validated and kept.
+        mirror: Share of the epochs in which half of the faces are mirrored. The last epochs learn
             left and right as labelled: labels are no exact mirror images (300-W's lie about a
             pixel to one side), which a network trained on mirrored faces averages away.
-        label_offset: how far the labels lie to the right of what they mean, in pixels of the
+        label_offset: How far the labels lie to the right of what they mean, in pixels of the
             source pictures; mirrored labels are moved to lie so too. benchmarks/label_offset.py
             measures it.
-        twice: those of the training folders whose faces count twice in an epoch; one that is named
-            twice counts three times, and so on.
-        paint_occluders: put synthetic occluders on training faces.
-        initial: a checkpoint of the same model to start from; its input may be of another size.
+        twice: Training folders whose faces count twice in an epoch; one that is named twice counts
+            three times, and so on.
+        paint_occluders: Put synthetic occluders on training faces.
+        initial: A checkpoint of the same network to start from. Its input size is taken over,
+            unless --model.size says another.
         visibility_labels: JSON files that say which landmarks are hidden in pictures of the folders
             and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
             a list of indices from 0 for each annotator. Landmarks in neither list are seen, those
             that annotators do not agree on unknown. Keep the files as they are for a resumed run.
-        relabel: let the initial network say which landmarks of the training faces are hidden by
+        relabel: Let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
-        resume: go on from `out`/last.safetensors.
-        seed: of weights, order, augmentation and occluders.
-        split_seed: of which faces are held out, and of the occluders put on them; keep it when a
-            run starts from another's checkpoint, or that one's training faces are validated on.
-        loss: weights of the loss's terms.
+        resume: Go on from last.safetensors in the run's folder.
+        seed: Seed of weights, order, augmentation and occluders.
+        split_seed: Seed of which faces are held out, and of the occluders put on them. Keep it when
+            a run starts from another's checkpoint, or that one's training faces are validated on.
+        loss: Weights of the loss's terms.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
