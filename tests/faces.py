@@ -90,3 +90,8 @@ def write_faces(folder: Path, count: int, size: int = 96, seed: int = 0) -> Path
         cv2.imwrite(str(folder / f"face_{i:04d}.png"), image[..., ::-1])
         (folder / f"face_{i:04d}.pts").write_text(format_pts(points))
     return folder
+
+
+def trapezoid(y: NDArray[np.float64], x: NDArray[np.float64]) -> float:
+    """The integral of y over x by trapezoids; NumPy before 2 has another name for it."""
+    return float(((y[1:] + y[:-1]) / 2 * np.diff(x)).sum())

@@ -8,16 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
-import scipy.io
 from numpy.typing import NDArray
 
 from aadn.data.mat import load_mat
 from aadn.data.release import read_release, tally
 from aadn.data.releases import cofw, cofw68
 from aadn.errors import AnnotationError, ImageError, MissingDependencyError
+
+h5py, scipy = pytest.importorskip("h5py"), pytest.importorskip("scipy")
+pytest.importorskip("scipy.io")
 
 MATLAB_HEAD = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from faces import trapezoid
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -161,7 +162,7 @@ def test_failure_rate_auc_and_ced_by_hand() -> None:
 @given(ERRORS, st.floats(0.5, 20))
 def test_auc_is_the_integral_of_the_ced(errors: FloatArray, threshold: float) -> None:
     grid = np.linspace(0, threshold, 20_001)
-    integral = np.trapezoid(ced(errors, grid), grid) / threshold
+    integral = trapezoid(ced(errors, grid), grid) / threshold
     assert auc(errors, threshold) == pytest.approx(integral, abs=1e-4)
     # In percent or as fractions, it is the same number; and no worse a face makes it better.
     assert auc(errors / 100, threshold / 100) == pytest.approx(auc(errors, threshold))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faces import trapezoid
 from numpy.typing import NDArray
 
 from aadn.evaluation.metrics import auc, failure_rate, nme, normalisers, point_errors
@@ -70,7 +71,7 @@ def their_auc(errors: FloatArray, threshold: float) -> float:
     count, edges = np.histogram(errors, bins=10_000)
     low = edges[:-1][edges[:-1] < threshold]
     share = (np.cumsum(count) / len(errors))[: len(low)]
-    area = np.trapezoid(share, low)
+    area = trapezoid(share, low)
     if share[-1] == 1:
         area += threshold - low[-1]
     return float(100 * area / threshold)
