@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,9 @@ from stub_backend import SIZE, StubBackend, base_points
 from aadn import Faces, Landmarker, Result
 from aadn.errors import ImageError, InputError, NetworkError
 from aadn.geometry import Crop
+from aadn.inference.backend import CHUNK
+from aadn.inference.estimates import Estimates
+from aadn.inference.weights import FOLDER
 from aadn.schemes import COFW29
 
 
@@ -174,15 +179,58 @@ def test_boxes_for_each_picture(landmarker: Landmarker, pictures: int, ended: st
 
 
 def test_one_picture_is_not_several(landmarker: Landmarker) -> None:
-    for one in ("a.png", b"", Path("a.png")):
+    array = np.zeros((9, 9, 3), np.uint8)
+    for one in ("a.png", b"", Path("a.png"), io.BytesIO(), PIL.Image.fromarray(array), array):
         with pytest.raises(InputError, match="expected several pictures"):
             landmarker.many(one)  # type: ignore[arg-type]
 
 
-def test_a_pictures_faces_go_through_the_network_together() -> None:
+def test_faces_go_through_the_network_together() -> None:
     backend = StubBackend()
-    Landmarker(backend, two_boxes).many([dotted((50, 60))] * 3)
+    landmarker = Landmarker(backend, two_boxes)
+    list(landmarker.stream([dotted((50, 60))] * 3))  # those of a picture
     assert backend.calls == [2, 2, 2]
+    backend.calls.clear()
+    landmarker.many([dotted((50, 60))] * 40)  # those of several
+    assert backend.calls == [CHUNK, 2 * 40 - CHUNK]
+
+
+def test_memory_that_is_lacking_for_one_picture_does_not_end_a_stream() -> None:
+    def greedy(image: NDArray[np.uint8]) -> Any:
+        if image.shape[0] > 200:
+            raise MemoryError
+        return two_boxes(image)
+
+    landmarker = Landmarker(StubBackend(), greedy)
+    small, large = dotted((50, 60)), dotted((50, 60), (201, 300))
+    results = list(landmarker.stream([small, large, small]))
+    assert [type(result.error) for result in results] == [type(None), ImageError, type(None)]
+    with pytest.raises(ImageError, match="not enough memory"):
+        landmarker(large)
+
+
+def test_a_backend_must_answer_as_its_card_says() -> None:
+    class Few(StubBackend):
+        def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
+            estimates = super().__call__(crops)
+            return Estimates(estimates.points[:, :5], estimates.visibility[:, :5])
+
+    with pytest.raises(NetworkError, match=r"2 crops with 68 landmarks.* got 2 with 5"):
+        Landmarker(Few(), two_boxes)(dotted((50, 60)))
+
+
+def test_a_copy_of_the_embedded_network_is_found_by_name() -> None:
+    copy = pickle.dumps(Landmarker(max_pixels=12))
+    assert str(FOLDER).encode() not in copy
+    rebuilt = pickle.loads(copy)
+    assert rebuilt.card == Landmarker().card
+    assert rebuilt.max_pixels == 12
+
+
+@pytest.mark.parametrize("number", [0, -5])
+def test_a_number_of_pixels_is_positive(number: int) -> None:
+    with pytest.raises(InputError, match="max_pixels of 1 or more"):
+        Landmarker(StubBackend(), max_pixels=number)
 
 
 def test_a_stream_gives_what_comes_before_an_error_of_its_pictures(landmarker: Landmarker) -> None:

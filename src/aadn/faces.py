@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import weakref
@@ -10,14 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, overload
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, InputError
 from aadn.geometry import CROP_FACTOR
-from aadn.images import load_image
-from aadn.palette import BOX, HIDDEN, SEEN, css
+from aadn.images import Source, load_image
+from aadn.notebook import svg
 from aadn.schemes import IBUG68, Scheme
 
 Float32 = NDArray[np.float32]
@@ -28,9 +26,6 @@ which training chose on validation faces."""
 
 OCCLUSION_GRID = 7
 """Rows and columns of the occlusion map."""
-
-_SHOWN = 640
-"""Longest side in pixels of the picture that a notebook shows (our choice)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,7 +131,7 @@ class Faces:
     scheme: Scheme
     visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
-    picture: Callable[[], NDArray[np.uint8] | None] | None = field(default=None, kw_only=True)
+    picture: Callable[[], Source | None] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion"):
@@ -214,9 +209,13 @@ class Faces:
                 self.visibility_threshold,
                 self.crop_factor,
             )
-        rows: Any = index if isinstance(index, slice) else np.asarray(index)
-        if not isinstance(rows, slice) and rows.size == 0 and rows.dtype != bool:
-            rows = rows.astype(np.intp)  # an empty list would be of floats
+        rows: Any = index
+        if not isinstance(index, slice):
+            rows = np.asarray(index)
+            if rows.size == 0 and rows.dtype != bool:
+                rows = rows.astype(np.intp)  # an empty list would be of floats
+            if rows.ndim != 1:
+                raise InputError(f"expected one index, a slice, or a list of them, got {index!r}")
         return replace(
             self,
             points=self.points[rows],
@@ -257,39 +256,7 @@ class Faces:
             image = None
         if image is None:
             return text
-        height, width = image.shape[:2]
-        shrink = min(1.0, _SHOWN / max(height, width))
-        shown = max(1, round(width * shrink)), max(1, round(height * shrink))
-        small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
-        jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
-        marks = "".join(_marks(face, 1.2 / shrink) for face in self)
-        # The view box is in picture pixels, whose centres are whole numbers.
-        return (
-            f'<svg width="{shown[0]}" height="{shown[1]}" viewBox="-0.5 -0.5 {width} {height}">'
-            f'<image x="-0.5" y="-0.5" width="{width}" height="{height}" '
-            f'href="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>{marks}</svg>{text}'
-        )
-
-
-def _marks(face: Face, smallest: float) -> str:
-    """SVG of one face: its box, dots for seen landmarks, rings for hidden ones.
-
-    Sizes follow the face's; `smallest` is a dot's radius at least, in picture pixels.
-    """
-    x0, y0, x1, y1 = (float(side) for side in face.box)
-    radius = max((x1 - x0) / 100, (y1 - y0) / 100, smallest)
-    marks = [
-        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
-        f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'
-    ]
-    for (x, y), hidden in zip(face.points, face.hidden, strict=True):
-        paint = (
-            f'fill="none" stroke="{css(HIDDEN)}" stroke-width="{radius / 2:.2f}"'
-            if hidden
-            else f'fill="{css(SEEN)}"'
-        )
-        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.2f}" {paint}/>')
-    return "".join(marks)
+        return svg(image, self.boxes, self.points, self.hidden) + text
 
 
 def _known(values: NDArray[np.floating], digits: int) -> Any:

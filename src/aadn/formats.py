@@ -128,7 +128,7 @@ def _heif(data: io.BytesIO) -> ImageFile:
             "is a HEIC picture, which needs another package; `pip install '.[heic]'`, or save it "
             "as JPEG"
         ) from None
-    picture: ImageFile = HeifImageFile(data)  # type: ignore[no-untyped-call]
+    picture: ImageFile = HeifImageFile(data)
     return picture
 
 

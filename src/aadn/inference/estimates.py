@@ -63,6 +63,15 @@ class Estimates:
     def __len__(self) -> int:
         return len(self.points)
 
+    def __getitem__(self, rows: slice) -> Estimates:
+        """The answers to some of the crops."""
+        return Estimates(
+            self.points[rows],
+            self.visibility[rows],
+            None if self.uncertainty is None else self.uncertainty[rows],
+            None if self.occlusion is None else self.occlusion[rows],
+        )
+
     @classmethod
     def none(cls, landmarks: int) -> Estimates:
         """The answers to no crops."""

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import repeat, zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from numpy.typing import ArrayLike, NDArray
 
-from aadn.errors import AadnError, ImageError, InputError
+from aadn.errors import AadnError, ImageError, InputError, NetworkError
 from aadn.faces import OCCLUSION_GRID, Face, Faces, Float32
-from aadn.geometry import Crop, FloatArray
+from aadn.geometry import Crop
 from aadn.images import MAX_PIXELS, Image, Source, load_image
 from aadn.inference.backend import CHUNK, Backend, Card
 from aadn.inference.detectors import Detector, default_detector
 from aadn.inference.estimates import Estimates
-from aadn.inference.weights import load_exported
+from aadn.inference.weights import load_exported, weights_name
 
-FARTHEST = 2**24
+BOX_LIMIT = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
 
 
@@ -89,16 +92,23 @@ class Landmarker:
             WeightsError: the file is missing, broken or not one of ours.
             InputError: a number is out of range, or threads are given for a backend that is there.
         """
+        if max_pixels < 1:
+            raise InputError(f"expected max_pixels of 1 or more, got {max_pixels}")
         if weights is None or isinstance(weights, str | Path):
             self.backend: Backend = load_exported(weights, threads=threads)
+            self._weights: str | Path | Backend = weights_name(weights)
         else:
             if threads is not None:
                 raise InputError(
                     "expected threads= with a name or file only: a backend has its own"
                 )
-            self.backend = weights
+            self.backend = self._weights = weights
         self._detector = detector
+        self._threads = threads
         self.max_pixels = max_pixels
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt, (self._weights, self._detector, self._threads, self.max_pixels)
 
     @property
     def card(self) -> Card:
@@ -118,8 +128,8 @@ class Landmarker:
             InputError: an array or boxes of another shape, or a box without extent.
             NetworkError: the network gives NaN.
         """
-        picture = self._load(image)
-        return self._found(picture, boxes, _reminder(image))
+        with _enough_memory():
+            return self._answers([self._found(image, self._load(image), boxes)])[0]
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Float32, Float32]:
         """The detector's landmark boxes (N, 4) in an RGB picture and their scores (N,), checked.
@@ -158,7 +168,7 @@ class Landmarker:
             NetworkError: the network gives NaN.
         """
         given = _given(boxes, np.float64)
-        return self._aligned(image, given, np.ones(len(given), np.float32))
+        return self._answers([self._cut(image, given, np.ones(len(given), np.float32))])[0]
 
     def align_each(self, faces: Iterable[tuple[Image, ArrayLike]]) -> Iterator[Face]:
         """`align` for one face of each of many pictures, in order.
@@ -173,23 +183,18 @@ class Landmarker:
             InputError: a box of another shape, or without extent.
             NetworkError: the network gives NaN.
         """
-
-        def cut_out() -> Iterator[tuple[FloatArray, Crop, Image]]:
-            for image, box in faces:
-                (given,) = _given(np.asarray(box)[None], np.float64)
-                crop = self._crop(given)
-                yield given, crop, crop.cut(image)
-
-        cut = cut_out()
-        while part := list(islice(cut, CHUNK)):
-            boxes, crops, pixels = zip(*part, strict=True)
-            scores = np.ones(len(part), np.float32)
-            yield from self._faces(self.backend(np.stack(pixels)), crops, np.stack(boxes), scores)
+        one = np.ones(1, np.float32)
+        cuts = (
+            self._cut(image, _given(np.asarray(box)[None], np.float64), one) for image, box in faces
+        )
+        return (found[0] for found in self._answers_of(cuts))
 
     def many(
         self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
     ) -> list[Faces]:
         """The faces of several pictures, in order; one picture at a time is in memory.
+
+        Faces of several pictures go through the network together, which is faster than one by one.
 
         Args:
             images: the pictures.
@@ -199,13 +204,10 @@ class Landmarker:
             ImageError, InputError, NetworkError: as for a single picture, at the first that has an
                 error; `stream` goes on. InputError if there are fewer or more boxes than pictures.
         """
-        faces = []
-        for result in self.stream(images, boxes):
-            if result.error is not None:
-                raise result.error
-            assert result.faces is not None
-            faces.append(result.faces)
-        return faces
+        with _enough_memory():
+            pairs = _pairs(images, boxes)
+            cuts = (self._found(source, self._load(source), own) for source, own in pairs)
+            return list(self._answers_of(cuts))
 
     def stream(
         self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
@@ -224,18 +226,7 @@ class Landmarker:
             InputError: `images` is a single picture; or there are fewer or more boxes than
                 pictures, found when one of them ends.
         """
-        if isinstance(images, str | bytes | Path):
-            raise InputError("expected several pictures, a list of paths for example, got one")
-        if boxes is None:
-            for source in images:
-                yield self._result(source, None)
-            return
-        missing: Any = object()
-        for number, (source, own) in enumerate(zip_longest(images, boxes, fillvalue=missing)):
-            if source is missing or own is missing:
-                ended = "pictures" if source is missing else "boxes"
-                raise InputError(f"expected boxes for each picture; the {ended} end after {number}")
-            yield self._result(source, own)
+        return (self._result(source, own) for source, own in _pairs(images, boxes))
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
@@ -248,55 +239,83 @@ class Landmarker:
             InputError: crops of another shape or type.
             NetworkError: the network gives NaN.
         """
-        estimates = self.backend(crops)
-        size, factor = self.card.size, self.card.crop_factor
-        whole = Crop(np.eye(2, 3), size)
-        boxes = np.tile(whole.inner_box(factor).astype(np.float32), (len(crops), 1))
-        scores = np.ones(len(crops), np.float32)
-        return self._faces(estimates, [whole] * len(crops), boxes, scores)
-
-    def _load(self, source: Source) -> Image:
-        try:
-            return load_image(source, max_pixels=self.max_pixels)
-        except MemoryError:
-            raise ImageError("not enough memory for this picture; shrink it") from None
+        whole = Crop(np.eye(2, 3), self.card.size)
+        box = whole.inner_box(self.card.crop_factor)
+        count = len(crops)
+        return self._faces(
+            self._estimates(crops), [whole] * count, np.tile(box, (count, 1)), np.ones(count)
+        )
 
     def _result(self, source: Source, boxes: ArrayLike | None) -> Result:
         image = None
         try:
-            image = self._load(source)
-            return Result(source, image, self._found(image, boxes, _reminder(source)))
+            with _enough_memory():
+                image = self._load(source)
+                return Result(source, image, self._answers([self._found(source, image, boxes)])[0])
         except AadnError as error:
             return Result(source, image, error=error)
 
-    def _found(
-        self, image: Image, boxes: ArrayLike | None, reminder: Callable[[], Image | None] | None
-    ) -> Faces:
+    def _load(self, source: Source) -> Image:
+        return load_image(source, max_pixels=self.max_pixels)
+
+    def _found(self, source: Source, image: Image, boxes: ArrayLike | None) -> _Cut:
+        """A picture's faces where the caller or the detector says, cut out."""
         if boxes is None:
-            faces = self._aligned(image, *self.detect(image))
+            found, scores = self.detect(image)
         else:
             # float32 before anything is cut by them, so that `faces.boxes`, given back, gives the
             # same points to the last bit.
-            given = _given(boxes, np.float32)
-            faces = self._aligned(image, given, np.ones(len(given), np.float32))
-        return replace(faces, picture=reminder)
+            found = _given(boxes, np.float32)
+            scores = np.ones(len(found), np.float32)
+        reminder = _reminder(source, self.max_pixels)
+        return replace(self._cut(image, found, scores), picture=reminder)
 
-    def _crop(self, box: NDArray[np.floating]) -> Crop:
-        return Crop.around(box, self.card.size, self.card.crop_factor)
+    def _cut(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> _Cut:
+        crops = [Crop.around(box, self.card.size, self.card.crop_factor) for box in boxes]
+        return _Cut(boxes, scores, crops, [crop.cut(image) for crop in crops])
 
-    def _aligned(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> Faces:
-        crops = [self._crop(box) for box in boxes]
-        cut = [crop.cut(image) for crop in crops]
-        shape = (0, self.card.size, self.card.size, 3)
-        estimates = self.backend(np.stack(cut) if cut else np.empty(shape, np.uint8))
-        return self._faces(estimates, crops, boxes, scores)
+    def _answers_of(self, cuts: Iterable[_Cut]) -> Iterator[Faces]:
+        """`_answers`, as soon as there are CHUNK faces."""
+        waiting: list[_Cut] = []
+        for cut in cuts:
+            waiting.append(cut)
+            if sum(len(each.crops) for each in waiting) >= CHUNK:
+                yield from self._answers(waiting)
+                waiting = []
+        if waiting:
+            yield from self._answers(waiting)
+
+    def _answers(self, cuts: Sequence[_Cut]) -> list[Faces]:
+        """What the network says of the faces of some pictures, all of them at once."""
+        size = self.card.size
+        pixels = [crop for cut in cuts for crop in cut.pixels]
+        estimates = self._estimates(
+            np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
+        )
+        faces, start = [], 0
+        for cut in cuts:
+            own = estimates[start : start + len(cut.crops)]
+            found = self._faces(own, cut.crops, cut.boxes, cut.scores)
+            faces.append(replace(found, picture=cut.picture))
+            start += len(cut.crops)
+        return faces
+
+    def _estimates(self, crops: NDArray[np.uint8]) -> Estimates:
+        estimates = self.backend(crops)
+        expected, got = (len(crops), self.card.landmarks), (len(estimates), estimates.landmarks)
+        if got != expected:
+            raise NetworkError(
+                f"expected answers to {expected[0]} crops with {expected[1]} landmarks, as the "
+                f"backend's card says, got {got[0]} with {got[1]}"
+            )
+        return estimates
 
     def _faces(
         self,
         estimates: Estimates,
         crops: Sequence[Crop],
         boxes: NDArray[np.floating],
-        scores: Float32,
+        scores: NDArray[np.floating],
     ) -> Faces:
         """What was estimated in crops, in the pixels of the pictures that they were cut from."""
         count, size = len(crops), self.card.landmarks
@@ -314,12 +333,60 @@ class Landmarker:
             estimates.visibility,
             uncertainty,
             boxes.astype(np.float32),
-            scores,
+            scores.astype(np.float32),
             occlusion,
             self.card.scheme,
             self.card.visibility_threshold,
             self.card.crop_factor,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """The N faces of one picture, cut out: boxes (N, 4), scores (N,) and the crops' pixels."""
+
+    boxes: NDArray[np.floating]
+    scores: Float32
+    crops: list[Crop]
+    pixels: list[Image]
+    picture: Callable[[], Source | None] | None = None
+
+
+def _rebuilt(
+    weights: str | Path | Backend, detector: Detector | None, threads: int | None, max_pixels: int
+) -> Landmarker:
+    return Landmarker(weights, detector, threads=threads, max_pixels=max_pixels)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Makes an error of ours of one that no picture should end a program with."""
+    try:
+        yield
+    except MemoryError:
+        raise ImageError("there is not enough memory for this picture; shrink it") from None
+
+
+def _pairs(
+    images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None
+) -> Iterator[tuple[Source, ArrayLike | None]]:
+    """Each picture with its boxes; raises InputError as `Landmarker.stream` does."""
+    one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | PIL.Image.Image)
+    one |= isinstance(images, np.ndarray) and images.ndim < 4
+    if one or hasattr(images, "read"):
+        raise InputError("expected several pictures, a list of paths for example, got one")
+    return zip(images, repeat(None)) if boxes is None else _matched(images, boxes)
+
+
+def _matched(
+    images: Iterable[Source], boxes: Iterable[ArrayLike | None]
+) -> Iterator[tuple[Source, ArrayLike | None]]:
+    missing: Any = object()
+    for number, (source, own) in enumerate(zip_longest(images, boxes, fillvalue=missing)):
+        if source is missing or own is missing:
+            ended = "pictures" if source is missing else "boxes"
+            raise InputError(f"expected boxes for each picture; the {ended} end after {number}")
+        yield source, own
 
 
 def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
@@ -336,19 +403,21 @@ def _checked(boxes: NDArray[Any]) -> NDArray[Any]:
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise InputError(f"expected boxes of shape (N, 4): x0, y0, x1, y1; got {boxes.shape}")
-    near = (np.abs(boxes) < FARTHEST).all(axis=1)  # nor NaN
+    near = (np.abs(boxes) < BOX_LIMIT).all(axis=1)  # nor NaN
     good = near & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     if not good.all():
         bad = int(np.argmin(good))
         raise InputError(
             f"box {bad}: expected finite numbers with x0 < x1 and y0 < y1, none beyond "
-            f"±{FARTHEST}; got {boxes[bad].tolist()}"
+            f"±{BOX_LIMIT}; got {boxes[bad].tolist()}"
         )
     return boxes
 
 
-def _reminder(source: Source) -> Callable[[], Image | None] | None:
+def _reminder(source: Source, max_pixels: int) -> Callable[[], Source | None] | None:
     """How a notebook finds the picture of some faces again, without keeping it in memory."""
-    if isinstance(source, str | Path):
-        return partial(load_image, source)
-    return weakref.ref(source) if type(source) is np.ndarray else None
+    if isinstance(source, str | os.PathLike):
+        return partial(load_image, source, max_pixels=max_pixels)
+    if type(source) is np.ndarray or isinstance(source, PIL.Image.Image):
+        return weakref.ref(source)
+    return None

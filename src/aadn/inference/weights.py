@@ -42,17 +42,23 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
     return OnnxBackend(Path(name), threads=threads)
 
 
-def load_weights(weights: str | Path | None = None, *, threads: int | None = None) -> Backend:
+def weights_name(weights: str | Path | None) -> str | Path:
+    """What a network is loaded by from anywhere: an embedded one's name, or a file's whole path."""
+    name = DEFAULT if weights is None else str(weights)
+    return name if name in EMBEDDED else Path(name).absolute()
+
+
+def load_weights(weights: str | Path | None = None) -> Backend:
     """The network of an exported file, as `load_exported`, or of a `.safetensors` checkpoint.
 
     Raises WeightsError for a file that is missing, broken or of another kind, and
     MissingDependencyError if a checkpoint is given and PyTorch is not installed.
     """
     if weights is None or str(weights) in EMBEDDED:
-        return load_exported(weights, threads=threads)
+        return load_exported(weights)
     path = Path(weights)
     if path.suffix.lower() == ".onnx":
-        return load_exported(path, threads=threads)
+        return load_exported(path)
     if path.suffix.lower() != ".safetensors":
         raise WeightsError(
             f"{path}: expected an .onnx file of 'aadn export' or a .safetensors checkpoint of "

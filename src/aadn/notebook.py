@@ -1,0 +1,68 @@
+"""Faces as a notebook shows them: their picture with dots and rings on it, as SVG."""
+
+from __future__ import annotations
+
+import base64
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.palette import BOX, HIDDEN, SEEN, css
+
+LARGEST = 640
+"""Longest side in pixels of the shown picture (our choice)."""
+
+
+def svg(
+    image: NDArray[np.uint8],
+    boxes: NDArray[np.floating],
+    points: NDArray[np.floating],
+    hidden: NDArray[np.bool_],
+) -> str:
+    """A picture with its faces: boxes, dots for seen landmarks, rings for hidden ones.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        boxes: (N, 4) x0, y0, x1, y1 in its pixels.
+        points: (N, L, 2) in its pixels.
+        hidden: (N, L).
+    """
+    height, width = image.shape[:2]
+    shrink = min(1.0, LARGEST / max(height, width))
+    shown = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
+    jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
+    marks = "".join(
+        _marks(box, landmarks, covered, 1.2 / shrink)
+        for box, landmarks, covered in zip(boxes, points, hidden, strict=True)
+    )
+    # The view box is in picture pixels, whose centres are whole numbers.
+    return (
+        f'<svg width="{shown[0]}" height="{shown[1]}" viewBox="-0.5 -0.5 {width} {height}">'
+        f'<image x="-0.5" y="-0.5" width="{width}" height="{height}" '
+        f'href="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>{marks}</svg>'
+    )
+
+
+def _marks(
+    box: NDArray[np.floating],
+    points: NDArray[np.floating],
+    hidden: NDArray[np.bool_],
+    smallest: float,
+) -> str:
+    """One face. Sizes follow its box; a dot's radius is at least `smallest` picture pixels."""
+    x0, y0, x1, y1 = (float(side) for side in box)
+    radius = max((x1 - x0) / 100, (y1 - y0) / 100, smallest)
+    marks = [
+        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
+        f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'
+    ]
+    for (x, y), covered in zip(points, hidden, strict=True):
+        paint = (
+            f'fill="none" stroke="{css(HIDDEN)}" stroke-width="{radius / 2:.2f}"'
+            if covered
+            else f'fill="{css(SEEN)}"'
+        )
+        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.2f}" {paint}/>')
+    return "".join(marks)
