@@ -23,9 +23,10 @@ import numpy as np
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
-from aadn.evaluation.measure import Boxes, Setting, evaluate
+from aadn.evaluation.measure import evaluate
 from aadn.evaluation.metrics import Reliability
 from aadn.evaluation.plots import plot_reliability
+from aadn.evaluation.setting import Boxes, Setting
 from aadn.evaluation.tables import table
 from aadn.files import write_whole
 from aadn.inference.landmarker import Landmarker

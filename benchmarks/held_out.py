@@ -14,7 +14,8 @@ from typing import get_args
 
 from natural import HELD_OUT, faces
 
-from aadn.evaluation.measure import Setting, evaluate
+from aadn.evaluation.measure import evaluate
+from aadn.evaluation.setting import Setting
 from aadn.evaluation.tables import number, table
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import load_weights

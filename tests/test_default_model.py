@@ -15,8 +15,9 @@ from aadn import Landmarker, load_image
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
-from aadn.evaluation.measure import Setting, evaluate
+from aadn.evaluation.measure import evaluate
 from aadn.evaluation.scores import Scores
+from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
 from aadn.inference.weights import EMBEDDED, digest, load_exported
 from aadn.occlude.evaluation import Occluder, occlude_picture

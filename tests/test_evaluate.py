@@ -22,10 +22,12 @@ from aadn.data.releases import RELEASES
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError, ImageError, InputError, NetworkError
 from aadn.evaluation import measure as module
-from aadn.evaluation.measure import Report, Setting, evaluate
+from aadn.evaluation.measure import evaluate
 from aadn.evaluation.metrics import roc_auc
 from aadn.evaluation.protocol import evaluate_benchmark, evaluate_folders, labelled, protocol_of
+from aadn.evaluation.report import Report
 from aadn.evaluation.scores import Measured, Scores
+from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
 from aadn.inference.backend import Card
 from aadn.inference.detectors import Detector

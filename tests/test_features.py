@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch")
 from aadn.data.folders import read_folders  # noqa: E402
 from aadn.data.pts import write_pts  # noqa: E402
 from aadn.errors import AnnotationError, ImageError, InputError, WeightsError  # noqa: E402
-from aadn.evaluation.measure import Setting, evaluate  # noqa: E402
+from aadn.evaluation.measure import evaluate  # noqa: E402
+from aadn.evaluation.setting import Setting  # noqa: E402
 from aadn.geometry import Crop, box_of_points  # noqa: E402
 from aadn.inference.backend import Card  # noqa: E402
 from aadn.inference.estimates import Estimates  # noqa: E402

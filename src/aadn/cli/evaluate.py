@@ -17,7 +17,6 @@ from aadn.cli.common import (
 )
 from aadn.data.release import Benchmark
 from aadn.errors import InputError
-from aadn.evaluation.measure import Boxes, Report
 from aadn.evaluation.plots import check_plot
 from aadn.evaluation.protocol import (
     evaluate_benchmark,
@@ -25,7 +24,9 @@ from aadn.evaluation.protocol import (
     labelled,
     protocol_of,
 )
-from aadn.evaluation.report import plot_report, write_report
+from aadn.evaluation.report import Report
+from aadn.evaluation.report_folder import plot_report, write_report
+from aadn.evaluation.setting import Boxes
 from aadn.inference.detectors import YuNet
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import digest, load_weights

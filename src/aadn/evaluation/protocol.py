@@ -15,7 +15,9 @@ from aadn.data.releases import RELEASES
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
 from aadn.errors import InputError
-from aadn.evaluation.measure import Report, Setting, evaluate
+from aadn.evaluation.measure import evaluate
+from aadn.evaluation.report import Report
+from aadn.evaluation.setting import Setting
 from aadn.inference.backend import Card
 from aadn.inference.landmarker import Landmarker
 

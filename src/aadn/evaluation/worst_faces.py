@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.data.samples import Sample
-from aadn.evaluation.measure import Report
+from aadn.evaluation.report import Report
 from aadn.faces import OCCLUSION_GRID, Face
 from aadn.files import remove, write_whole
 from aadn.geometry import Crop, box_of_points

@@ -18,8 +18,9 @@ from aadn.data.folders import face_box
 from aadn.data.pts import read_pts
 from aadn.data.samples import Sample
 from aadn.errors import InputError
-from aadn.evaluation.measure import Setting, prepare
+from aadn.evaluation.measure import prepare
 from aadn.evaluation.plots import check_plot, plot_maps
+from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop
 from aadn.images import load_image
 from aadn.inference.detectors import Detector

@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from aadn.data.samples import Sample
 from aadn.errors import ImageError, MissingDependencyError, OutputError
-from aadn.evaluation import report as module
+from aadn.evaluation import report_folder as module
 from aadn.evaluation import worst_faces
-from aadn.evaluation.measure import Report, Setting
 from aadn.evaluation.published import published
-from aadn.evaluation.report import write_report
+from aadn.evaluation.report import Report
+from aadn.evaluation.report_folder import write_report
 from aadn.evaluation.scores import Measured
+from aadn.evaluation.setting import Setting
 from aadn.evaluation.worst_faces import SIZE, face_picture
 from aadn.geometry import box_of_points
 from aadn.inference.backend import Card
@@ -348,7 +349,7 @@ def test_without_matplotlib_nothing_is_written(
 
 def test_importing_it_is_light() -> None:
     code = (
-        "import sys, aadn.evaluation.report\n"
+        "import sys, aadn.evaluation.report_folder\n"
         "print([m for m in ('torch', 'matplotlib', 'h5py', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
