@@ -3,7 +3,7 @@
     python benchmarks/label_offset.py DATA/300w/afw DATA/ytf68/train \\
         --weights runs/first/best.safetensors [--faces 200]
 
-A network that has learnt the labels' offset predicts it on mirrored faces as well, where the
+A network that has learned the labels' offset predicts it on mirrored faces as well, where the
 mirrored labels have it to the other side: their difference is twice the offset. That is a network
 whose last epochs saw no mirrored faces (`--mirror` below 1) and that was trained without
 `--label-offset`, which takes the result: one trained with it gives back what it was told.

@@ -137,7 +137,7 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         learning_rate=9e-4,
         warmup=150,
     )
-    # YouTube Faces, whose frames show the same people again and again, is learned by heart first.
+    # YouTube Faces, whose frames show the same people again and again, is overfitted first.
     tenth = after(
         ninth,
         "tenth",

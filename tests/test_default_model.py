@@ -47,9 +47,10 @@ def test_golden_points(landmarker: Landmarker, accept: bool) -> None:
         GOLDEN.write_text(json.dumps(rounded, indent=0) + "\n")
     golden = json.loads(GOLDEN.read_text())
     distance = np.hypot(*(faces.points[0] - np.array(golden["points"])).T)
-    assert distance.max() < 0.5
-    assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.05
-    np.testing.assert_allclose(faces.uncertainty[0], golden["uncertainty"], rtol=0.1)
+    # Two digits are kept; processors and OpenCVs differ in the third.
+    assert distance.max() < 0.05
+    assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.005
+    np.testing.assert_allclose(faces.uncertainty[0], golden["uncertainty"], rtol=0.01)
 
 
 def test_landmarks_sit_on_the_face(landmarker: Landmarker) -> None:

@@ -102,10 +102,10 @@ def hold_out(
     )
     wanted = round(fraction * len(samples))
     kept: list[Sample] = []
-    held: list[Sample] = []
+    held_out: list[Sample] = []
     for key in order:
-        (held if len(held) < wanted else kept).extend(members[key])
-    return sorted(kept, key=_file), sorted(held, key=_file)
+        (held_out if len(held_out) < wanted else kept).extend(members[key])
+    return sorted(kept, key=_file), sorted(held_out, key=_file)
 
 
 def _file(sample: Sample) -> str:

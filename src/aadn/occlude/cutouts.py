@@ -116,11 +116,11 @@ def _wear(overlay: Overlay, rgba: Image, matrix: NDArray[np.float64], light: flo
         matrix[:, 1] *= rgba.shape[0] / small.shape[0]
         rgba = np.asarray(small, np.uint8)
     if matrix.shape[0] == 2:
-        worn = cv2.warpAffine(rgba, matrix, (width, height))
+        warped = cv2.warpAffine(rgba, matrix, (width, height))
     else:
-        worn = cv2.warpPerspective(rgba, matrix, (width, height))
-    colour = np.asarray(np.clip(worn[..., :3] * light, 0, 255), np.uint8)
-    overlay.paint(np.asarray(worn[..., 3], np.float32) / np.float32(255), colour, hides=True)
+        warped = cv2.warpPerspective(rgba, matrix, (width, height))
+    colour = np.asarray(np.clip(warped[..., :3] * light, 0, 255), np.uint8)
+    overlay.paint(np.asarray(warped[..., 3], np.float32) / np.float32(255), colour, hides=True)
 
 
 def wear_mask(

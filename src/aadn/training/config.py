@@ -34,8 +34,8 @@ class DataConfig:
         benchmark: A release whose training part is added to the folders.
         data: The folder of that release.
         scheme: The landmark scheme of the labels: aflw19, cofw29, ibug68, wflw98, or a .toml file
-            that describes another. It sets the number of landmarks. If left out, it is the known
-            scheme that has that number.
+            that describes another. It sets the number of landmarks. If left out, the number of
+            landmarks chooses among the known ones.
         validation: Folders to validate on, beside the held-out part of the training data.
         hold_out: Share of the training data to validate on; faces of one picture stay together.
         occluders: Folder of RGBA cut-outs to use beside the drawn occluders.
@@ -149,8 +149,9 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             again: keep the file as it is.
         resume: Go on from last.safetensors in the run's folder.
         seed: Seed of weights, order, augmentation and occluders.
-        split_seed: Seed of which faces are held out, and of the occluders put on them. Keep it when
-            a run starts from another's checkpoint, or that one's training faces are validated on.
+        split_seed: Seed of which faces are held out, and of the occluders put on them. A run that
+            starts from another's checkpoint should keep it: with another seed, it would be
+            validated on faces that the other was trained on.
         loss: Weights of the loss's terms.
     """
 
@@ -204,7 +205,10 @@ def chosen_scheme(name: str | None, landmarks: int, option: str) -> Scheme:
     than the named scheme has; the usual 68 says nothing.
     """
     if name is None:
-        return scheme_of(landmarks)
+        try:
+            return scheme_of(landmarks)
+        except InputError as error:
+            raise InputError(f"{option} {landmarks}: {error}") from None
     scheme = find_scheme(name)
     if landmarks not in (IBUG68.size, scheme.size):
         raise InputError(

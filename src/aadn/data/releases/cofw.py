@@ -28,7 +28,7 @@ IMAGES: dict[Split, str] = {"train": "IsTr", "test": "IsT"}
 """The cell array of pictures in the file of each split."""
 
 SOURCE = "https://data.caltech.edu/records/20099"
-"""Where COFW is to be had."""
+"""Where to get COFW."""
 
 _LABELS: dict[Split, tuple[str, str]] = {
     "train": ("phisTr", "bboxesTr"),

@@ -20,7 +20,7 @@ HIDDEN = 64
 """Channels inside pathway D: our choice."""
 
 
-class OcclusionMap(nn.Module):
+class VisibleMap(nn.Module):
     """Pathway D: convolutions -> one channel -> sigmoid.
 
     Its layers are our choice: 3×3 convolution + BN + ReLU to `hidden` channels, 1×1 to one.
@@ -49,7 +49,7 @@ class DistillationModule(nn.Module):
         self.features = nn.Sequential(
             conv_bn_relu(channels, channels, 3), conv_bn_relu(channels, channels, 3)
         )
-        self.occlusion = OcclusionMap(channels, hidden)
+        self.occlusion = VisibleMap(channels, hidden)  # the name is in the weights' keys
 
     def forward(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """F (B, C, h, w) -> clean features (B, C, h, w), P (B, h, w) in [0, 1]."""
@@ -89,7 +89,7 @@ class AttentionedDistillationModule(nn.Module):
         self.spatial: nn.Module = nn.Identity()
         if order not in ("channel", "none"):
             self.spatial = SpatialAttention()
-        self.occlusion = OcclusionMap(channels, hidden)
+        self.occlusion = VisibleMap(channels, hidden)  # the name is in the weights' keys
 
     def forward(self, f: Tensor) -> tuple[Tensor, Tensor]:
         """F (B, C, h, w) -> clean features (B, C, h, w), P (B, h, w) in [0, 1]."""
