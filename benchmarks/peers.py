@@ -19,8 +19,9 @@ are found by each method itself. Errors are in percent of the inter-ocular dista
 - hidden_found, seen_called_hidden: percent of the 68 points that are hidden (seen) and that the
   method says are hidden; "–" from one that says it of none.
 
-aadn learned from other pictures of 300-W, under occluders of the same kinds as these but never these
-drawings. dlib's predictor learned from 300-W, and nothing says that these pictures were left out.
+aadn learned from other pictures of 300-W, under occluders of the same kinds as these but never
+these drawings. dlib's predictor learned from 300-W, and nothing says that these pictures were left
+out.
 """
 
 from __future__ import annotations
