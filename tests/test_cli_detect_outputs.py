@@ -20,8 +20,11 @@ from stub_network import write_stub
 import aadn.cli.detect
 from aadn.cli.main import main
 from aadn.data.pts import read_pts
+from aadn.errors import OutputError
 from aadn.images import load_image
 from aadn.inference import landmarker
+from aadn.media import growing
+from aadn.media.results import COLUMNS
 
 
 @pytest.fixture(scope="session")
@@ -319,11 +322,11 @@ def test_what_is_there_is_skipped(
     (out / "a.png").unlink()
     run(capsys, *arguments)
     assert (out / "a.png").exists()
-    lines.unlink()
+    assert names("jsonl", lines.read_text()) == ["a.png"]
     monkeypatch.setattr(aadn.cli.detect, "Landmarker", None)  # not even loaded
     code, said, _ = run(capsys, *arguments)
     assert (code, said) == (0, "0 pictures, 0 faces, 0 failures, 1 skipped\n")
-    assert not lines.exists()
+    assert lines.read_text() == ""
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -333,15 +336,75 @@ def test_a_failed_start_leaves_the_older_file(
     path, table = picture(tmp_path / "a.png"), tmp_path / "old"
     table.write_text("older")
     for arguments in (
-        [tmp_path / "none.png", "--weights", weights],
         [path, "--weights", tmp_path / "none.onnx"],
         [path, "--weights", weights, "--yunet", tmp_path / "none.onnx"],
     ):
-        assert run(capsys, "detect", *arguments, f"--{kind}", table)[0] in (4, 6)
+        assert run(capsys, "detect", *arguments, f"--{kind}", table)[0] == 6
         assert table.read_text() == "older"
         fresh = tmp_path / "folder" / "new"
-        assert run(capsys, "detect", *arguments, f"--{kind}", fresh)[0] in (4, 6)
+        assert run(capsys, "detect", *arguments, f"--{kind}", fresh)[0] == 6
         assert not fresh.parent.exists()
+
+
+def empty(kind: str, text: str, model: str | None, scheme: str | None) -> bool:
+    """Whether a file of results is complete and has no picture."""
+    if kind == "json":
+        content = {"format": 1, "model": model, "scheme": scheme, "images": []}
+        return bool(json.loads(text) == content)
+    return text == ("" if kind == "jsonl" else f"{','.join(COLUMNS)}\n")
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_without_a_picture_the_results_are_empty(
+    kind: str, tmp_path: Path, weights: str, capfd: Any
+) -> None:
+    arguments = ["detect", tmp_path / "none.png", "--weights", weights, f"--{kind}"]
+    table = tmp_path / "old"
+    table.write_text("older")
+    assert run(capfd, *arguments, table)[0] == 4
+    assert empty(kind, table.read_text(), None, None)
+    fresh = tmp_path / "folder" / "new"
+    assert run(capfd, *arguments, fresh)[0] == 4
+    assert empty(kind, fresh.read_text(), None, None)
+    code, out, _ = run(capfd, *arguments, "-")
+    assert code == 4
+    assert empty(kind, out, None, None)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_cut_off_at_the_first_picture_the_results_are_empty(
+    kind: str, error: type[BaseException], tmp_path: Path, weights: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def read(path: Path, **_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(landmarker, "load_image", read)
+    path, table = picture(tmp_path / "a.png"), tmp_path / "old"
+    table.write_text("older")
+    arguments = ["detect", str(path), "--weights", weights, f"--{kind}", str(table)]
+    if error is KeyboardInterrupt:
+        assert main(arguments) == 130
+    else:
+        with pytest.raises(error):
+            main(arguments)
+    assert empty(kind, table.read_text(), "stub", "ibug68")
+
+
+@pytest.mark.parametrize("failing", ["/dev/full", "file"])
+def test_empty_results_that_cannot_be_written(
+    failing: str, tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, content: Any) -> None:
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(growing, "write_whole", write)
+    table = needs_dev_full() if failing == "/dev/full" else tmp_path / "a.json"
+    code, _, err = run(capsys, "detect", tmp_path / "none.png", "--weights", weights,
+                       "--json", table)  # fmt: skip
+    assert code == 4  # of the first failure
+    assert err.splitlines()[1:] == [f"aadn: error: cannot write {table}: No space left on device"]
 
 
 def test_a_checkpoint_is_to_be_exported_first(tmp_path: Path, capsys: Any) -> None:

@@ -36,10 +36,34 @@ def test_a_document_is_whole_after_each_entry(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_without_an_entry_there_is_no_file(tmp_path: Path) -> None:
-    file = GrowingFile(tmp_path / "a.json", DOCUMENT)
+def test_without_an_entry_the_file_is_an_empty_document(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("an older file")
+    file = GrowingFile(path, DOCUMENT)
+    assert path.read_text() == "an older file"
     file.close()
-    assert not (tmp_path / "a.json").exists()
+    assert path.read_bytes() == b'{"images": [\n\n]}\n'
+
+
+@pytest.mark.parametrize("error", [OutputError("disk full"), KeyboardInterrupt()])
+def test_a_first_entry_that_fails(
+    tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("an older file")
+    file = GrowingFile(path, DOCUMENT)
+
+    def fail(path: Path, content: bytes) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(growing, "write_whole", fail)
+        with pytest.raises(type(error)):
+            file.add(b"1")
+    file.close()
+    # An error has been said, and is not followed by a second try; Ctrl-C ends a run like any other.
+    said = isinstance(error, OutputError)
+    assert path.read_bytes() == (b"an older file" if said else b'{"images": [\n\n]}\n')
 
 
 def test_an_entry_costs_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,9 @@ class Detect:
             )
         if places:
             self._go_through(places, found, tally)
+        else:
+            with self._open_tables(None, tally):
+                pass
         if several and not self.quiet:
             self._say(str(tally))
         return tally.code
@@ -159,7 +162,7 @@ class Detect:
         )
         hidden = True if self.quiet or len(places) == 1 else None
         bar = tqdm(places, unit="picture", disable=hidden)
-        with self._open_tables(landmarker.card) as tables, bar:
+        with self._open_tables(landmarker.card, tally) as tables, bar:
             for path, result in zip(
                 bar, landmarker.stream(sources[path] for path in places), strict=True
             ):
@@ -189,8 +192,11 @@ class Detect:
         return detector if self.max_faces is None else _best(detector, self.max_faces)
 
     @contextmanager
-    def _open_tables(self, card: Card) -> Iterator[list[_Table]]:
-        """The files of results that are asked for; at the end they are complete."""
+    def _open_tables(self, card: Card | None, tally: _Tally) -> Iterator[list[_Table]]:
+        """The files of results that are asked for; at the end they are complete and of this run.
+
+        What fails then is counted in the tally.
+        """
         forms = json_document(card), json_lines(card), csv_table()
         with ExitStack() as stack:
             tables = []
@@ -205,8 +211,8 @@ class Detect:
                     file = GrowingStream(pipe, form.frame)
                 else:
                     file = GrowingFile(path, form.frame)
-                stack.callback(file.close)
                 tables.append(_Table(path, file, form))
+                stack.callback(tables[-1].close, tally)
             yield tables
 
     def _write(self, result: Result, place: Place) -> None:
@@ -247,8 +253,21 @@ class _Table:
     form: Form
 
     def add(self, name: Path, result: Result) -> None:
-        try:
+        with self._named():
             self.file.add(self.form.entry(name, result))
+
+    def close(self, tally: _Tally) -> None:
+        try:
+            with self._named():
+                self.file.close()
+        except OutputError as error:
+            tally.fail(error)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Raise OutputError with the file's name for what fails; OSError of standard output."""
+        try:
+            yield
         except BrokenPipeError:
             raise
         except OSError as error:

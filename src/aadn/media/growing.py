@@ -28,21 +28,25 @@ class Growing(Protocol):
         """Add one; it is out of this process when the call ends. OutputError if that fails."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Nothing more comes; without an entry, head and tail are written now.
+
+        OSError or OutputError if that fails.
+        """
 
 
 class GrowingFile:
     """A file that is whole after each entry, whatever becomes of the process.
 
-    It comes to be with its first entry, which replaces an older file in one step. Each other one
-    is a single write over the tail, of that entry alone, so that the whole costs as much as its
-    size. After a failed write the file holds what was added before.
+    An older file stays until the first entry, or `close` without one, replaces it in one step. Each
+    further entry is a single write over the tail, of that entry alone, so that the whole costs as
+    much as its size. After a failed write the file holds what was added before.
     """
 
     def __init__(self, path: Path, frame: Frame) -> None:
         """Nothing is written yet."""
         self._path, self._frame = path, frame
         self._file: io.FileIO | None = None
+        self._begun = False  # whether the file is ours by now, or could not be made
         self._end = 0  # where the tail begins
 
     def add(self, entry: bytes) -> None:
@@ -50,7 +54,7 @@ class GrowingFile:
         frame = self._frame
         try:
             if self._file is None:
-                write_whole(self._path, frame.head + entry + frame.tail)
+                self._begin(frame.head + entry + frame.tail)
                 self._file = self._path.open("r+b", buffering=0)
                 self._end = len(frame.head + entry)
             else:
@@ -60,6 +64,14 @@ class GrowingFile:
                 f"cannot write {self._path}: {error.strerror or error}; it holds what was found "
                 "before"
             ) from None
+
+    def _begin(self, content: bytes) -> None:
+        try:
+            write_whole(self._path, content)
+        except OutputError:
+            self._begun = True
+            raise
+        self._begun = True
 
     def _extend(self, file: io.FileIO, more: bytes) -> None:
         tail = self._frame.tail
@@ -75,7 +87,12 @@ class GrowingFile:
         self._end += len(more)
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Nothing more comes; without an entry, head and tail are written now.
+
+        OutputError if that fails; after a first entry that failed it is not tried again.
+        """
+        if not self._begun:
+            self._begin(self._frame.head + self._frame.tail)
         if self._file is not None:
             self._file.close()
 

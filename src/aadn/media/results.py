@@ -39,14 +39,17 @@ class Form:
     entry: Callable[[str | Path, Result], bytes]
 
 
-def json_document(card: Card) -> Form:
-    """One JSON document: format, model, scheme and images, each a `picture_dict` on its line."""
+def json_document(card: Card | None) -> Form:
+    """One JSON document: format, model, scheme and images, each a `picture_dict` on its line.
+
+    Where no network is loaded, the card is None, and model and scheme are null.
+    """
     head = json.dumps(_about(card))[:-1]
     frame = Frame(f'{head}, "images": [\n'.encode(), b",\n", b"\n]}\n")
     return Form(frame, lambda name, result: _json(picture_dict(name, result)))
 
 
-def json_lines(card: Card) -> Form:
+def json_lines(card: Card | None) -> Form:
     """A JSON document in each line: `picture_dict` after format, model and scheme."""
     about = _about(card)
     return Form(
@@ -76,7 +79,9 @@ def picture_dict(name: str | Path, result: Result) -> dict[str, Any]:
     return {"image": str(name), "width": width, "height": height, "faces": faces}
 
 
-def _about(card: Card) -> dict[str, Any]:
+def _about(card: Card | None) -> dict[str, Any]:
+    if card is None:
+        return {"format": FORMAT, "model": None, "scheme": None}
     return {"format": FORMAT, "model": card.model, "scheme": card.scheme.name}
 
 
