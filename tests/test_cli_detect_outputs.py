@@ -118,9 +118,12 @@ def test_results_on_standard_output(
     assert lines[-1] == "3 pictures, 2 faces, 1 failures"
 
 
-def test_a_drawing_on_standard_output(tmp_path: Path, weights: str, capfdbinary: Any) -> None:
+@pytest.mark.parametrize("options", [[], ["--skip-existing"]])
+def test_a_drawing_on_standard_output(
+    options: list[str], tmp_path: Path, weights: str, capfdbinary: Any
+) -> None:
     path = picture(tmp_path / "a.png")
-    code, out, err = run(capfdbinary, "detect", path, "--weights", weights, "--out", "-")
+    code, out, err = run(capfdbinary, "detect", path, "--weights", weights, "--out", "-", *options)
     assert code == 0
     assert load_image(bytes(out)).shape == (90, 120, 3)
     assert err.startswith(os.fsencode(f"{path}: 1 face\n"))
@@ -349,7 +352,7 @@ def test_a_failed_start_leaves_the_older_file(
 def empty(kind: str, text: str, model: str | None, scheme: str | None) -> bool:
     """Whether a file of results is complete and has no picture."""
     if kind == "json":
-        content = {"format": 1, "model": model, "scheme": scheme, "images": []}
+        content: dict[str, Any] = {"format": 1, "model": model, "scheme": scheme, "images": []}
         return bool(json.loads(text) == content)
     return text == ("" if kind == "jsonl" else f"{','.join(COLUMNS)}\n")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aadn.cli.common import UsageError
+from aadn.cli.common import STDOUT, UsageError
 from aadn.cli.places import STDIN, Labels, Place, check, existing, plan, still_to_do
 from aadn.errors import OutputError
 
@@ -154,6 +154,13 @@ def test_what_is_still_to_do(tmp_path: Path, there: list[str], drawn: bool, pts:
         assert left == {}
     else:
         assert (left[picture].drawn is not None, left[picture].labels is not None) == (drawn, pts)
+
+
+def test_what_goes_to_standard_output_is_always_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.pts").touch()
+    picture = Path("a.png")
+    left = still_to_do(plan([picture], False, STDOUT, tmp_path))
+    assert left == {picture: Place(drawn=STDOUT)}
 
 
 def test_standard_input_has_a_place_at_the_top() -> None:

@@ -104,7 +104,7 @@ def existing(places: dict[Path, Place]) -> dict[Path, Path]:
 
 
 def still_to_do(places: dict[Path, Place]) -> dict[Path, Place]:
-    """Those of which a file is missing, each with what is missing."""
+    """Those of which a file is missing, each with what is missing; STDOUT always is."""
     names_in = _names_in()
 
     def there(path: Path) -> bool:
@@ -113,7 +113,7 @@ def still_to_do(places: dict[Path, Place]) -> dict[Path, Place]:
     left = {}
     for picture, place in places.items():
         drawn, labels = place.drawn, place.labels
-        if drawn is not None and there(drawn):
+        if drawn not in (None, STDOUT) and there(drawn):
             place = replace(place, drawn=None)
         # Of several faces the first is written last: then all of them are there.
         if labels is not None and any(there(labels.files(count)[0]) for count in (1, 2)):
