@@ -289,6 +289,52 @@ def test_labels_that_are_there_are_not_replaced(tmp_path: Path, weights: str, ca
     np.testing.assert_array_equal(read_pts(mine), read_pts(tmp_path / "in" / "a_2.pts"))
 
 
+def test_labels_of_faces_that_are_no_longer_found_are_removed(
+    tmp_path: Path, weights: str, capsys: Any
+) -> None:
+    two = picture(tmp_path / "two.png", faces=2)
+    (tmp_path / "two_3.png").write_text("not asked for")
+    hand = tmp_path / "two_3.pts"
+    hand.write_text("by hand")
+
+    def labels(*options: Any) -> list[str]:
+        arguments = ["--weights", weights, "--pts", tmp_path, "--overwrite", *options]
+        assert run(capsys, "detect", two, *arguments)[0] == 0
+        assert hand.read_text() == "by hand"
+        return sorted(p.name for p in tmp_path.glob("*.pts") if p != hand)
+
+    assert labels() == ["two_1.pts", "two_2.pts"]
+    assert labels("--max-faces", 1) == ["two.pts"]
+    assert labels() == ["two_1.pts", "two_2.pts"]
+    picture(two, faces=0)
+    assert labels() == []
+
+
+def test_labels_of_a_picture_that_cannot_be_read_stay(
+    tmp_path: Path, weights: str, capsys: Any
+) -> None:
+    path, mine = tmp_path / "a.png", tmp_path / "a_2.pts"
+    path.write_text("hello")
+    mine.write_text("by hand")
+    arguments = ["--weights", weights, "--pts", tmp_path, "--overwrite"]
+    assert run(capsys, "detect", path, *arguments)[0] == 4
+    assert mine.read_text() == "by hand"
+
+
+def test_new_labels_are_written_before_older_ones_go(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, points: Any) -> None:
+        raise OutputError("disk full")
+
+    path, mine = picture(tmp_path / "a.png"), tmp_path / "a_2.pts"
+    mine.write_text("by hand")
+    monkeypatch.setattr(aadn.cli.detect, "write_pts", fail)
+    arguments = ["--weights", weights, "--pts", tmp_path, "--overwrite"]
+    assert run(capsys, "detect", path, *arguments)[0] == 7
+    assert mine.read_text() == "by hand"
+
+
 def test_one_file_of_labels_is_not_replaced_either(
     tmp_path: Path, weights: str, capsys: Any
 ) -> None:

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aadn.cli.common import STDOUT, UsageError
-from aadn.cli.places import STDIN, Labels, Place, check, existing, plan, still_to_do
+from aadn.cli.places import (
+    STDIN,
+    Labels,
+    Place,
+    check,
+    existing,
+    plan,
+    replacing,
+    still_to_do,
+)
 from aadn.errors import OutputError
 
 
@@ -76,6 +85,7 @@ def test_five_thousand_pictures_are_planned_in_one_look(
     check(places, [tmp_path / "a.json"])
     assert existing(places) == {}
     assert still_to_do(places) == places
+    assert replacing(places) == places
     assert len(places) == 5000
     first = places[pictures[0]]
     assert first == Place(
@@ -83,7 +93,8 @@ def test_five_thousand_pictures_are_planned_in_one_look(
         Labels(tmp_path / "out/0/0000.jpg", tmp_path / "out/0/0000.jpg"),
     )
     assert looks == {
-        "listdir": 2 * 5,  # each folder for the output once, in `existing` and in `still_to_do`
+        # Each folder for the output once in the three, and those of the pictures in `replacing`.
+        "listdir": 3 * 5 + 5,
         "realpath": 5 + 5 + 1,  # each folder once
         "TemporaryFile": 2,  # for a.json, and for all others, in the only folder that is there
     }
@@ -132,6 +143,38 @@ def test_labels_of_a_neighbour_are_not_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "a_1.pts").touch()
     places = plan([Path("a.png"), Path("a_1.png")], True, None, tmp_path)
     assert list(existing(places)) == [Path("a_1.png")]
+
+
+@pytest.mark.parametrize("beside", ["in", "out"])
+@pytest.mark.parametrize(
+    ("given", "others", "there", "older"),
+    [
+        (["a.png"], [], ["a.pts", "a_1.pts", "a_2.pts", "a_10.pts"],
+         ["a.pts", "a_1.pts", "a_2.pts", "a_10.pts"]),
+        (["a.png"], [], ["a_0.pts", "a_x.pts", "a_1.txt", "b.pts", "ab_1.pts"], []),
+        (["a.png"], ["a_1.jpg"], ["a.pts", "a_1.pts", "a_2.pts"], ["a.pts", "a_2.pts"]),
+        (["a.png"], ["a_1.txt"], ["a_1.pts"], ["a_1.pts"]),
+        (["a.png"], ["a.jpg"], ["a.pts", "a_1.pts"], []),  # may be a.jpg's
+        (["a.png", "a.jpg"], [], ["a.pts", "a.png.pts", "a.png_2.pts", "a.jpg.pts"],
+         ["a.png.pts", "a.png_2.pts"]),
+        (["a.png", "a_1.png"], [], ["a.pts", "a_1.pts", "a_2.pts", "a.png_1.pts"],
+         ["a.pts", "a_2.pts", "a.png_1.pts"]),
+    ],
+)  # fmt: skip
+def test_which_labels_of_the_first_picture_are_replaced(
+    tmp_path: Path, beside: str, given: list[str], others: list[str], there: list[str],
+    older: list[str],
+) -> None:  # fmt: skip
+    for name in (*(f"in/{n}" for n in given), *(f"{beside}/{n}" for n in others)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    out = tmp_path / "out"
+    out.mkdir(exist_ok=True)
+    for name in (*there, given[0]):  # an earlier drawing is nobody else's picture
+        (out / name).touch()
+    pictures = [tmp_path / "in" / name for name in given]
+    found = replacing(plan(pictures, True, out, out))[pictures[0]]
+    assert sorted(found.older) == sorted(out / name for name in older)
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
-from aadn.cli.places import STDIN, Place, check, existing, plan, still_to_do
+from aadn.cli.places import STDIN, Place, check, existing, plan, replacing, still_to_do
 from aadn.data.pts import write_pts
 from aadn.errors import AadnError, ImageError, InputError, OutputError
-from aadn.files import write_whole
+from aadn.files import remove, write_whole
 from aadn.images import MAX_PIXELS, list_images
 from aadn.inference.backend import Card
 from aadn.inference.detectors import MIN_SCORE, Detector, FloatArray, YuNet, default_detector
@@ -63,7 +63,8 @@ class Detect:
     one picture. Where a picture has several faces, they get _1, _2, … Files that are there, for
     they may be made by hand, are not replaced without --overwrite."""
     overwrite: bool = False
-    """Replace .pts files that are there."""
+    """Replace .pts files that are there. Those of a picture's faces that are no longer found are
+    removed."""
     skip_existing: bool = False
     """Leave what is there in --out and --pts as it is, and skip pictures of which everything is
     there; those are in no file of results either."""
@@ -101,7 +102,9 @@ class Detect:
             left = still_to_do(places)
             tally.skipped = len(places) - len(left)
             places = left
-        elif not self.overwrite and (there := existing(places)):
+        elif self.overwrite:
+            places = replacing(places)
+        elif there := existing(places):
             raise OutputError(
                 f"{next(iter(there.values()))} is there, and may be made by hand ({len(there)} of "
                 f"{len(places)} pictures have such files); --overwrite replaces them, "
@@ -225,6 +228,8 @@ class Detect:
             for file, face in reversed(list(zip(files, result.faces, strict=True))):
                 if not (self.skip_existing and file.exists()):
                     write_pts(file, face.points)
+            for file in set(place.older).difference(files):  # of faces that are not found now
+                remove(file)
         if place.drawn is not None:
             picture = draw(
                 result.image,

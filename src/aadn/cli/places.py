@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from aadn.cli.common import STDOUT, UsageError, check_folders, check_writable
 from aadn.errors import OutputError
+from aadn.images import SUFFIXES as PICTURES
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """What is drawn into keeps one of these formats (lower case); others become PNG."""
@@ -44,10 +45,17 @@ class Labels:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the results of one picture go; None for what is not asked for."""
+    """Where the results of one picture go; None for what is not asked for.
+
+    Attributes:
+        drawn: the file to draw into, or STDOUT.
+        labels: the place of the `.pts` files.
+        older: `.pts` files of the picture that are there, for these to replace, see `replacing`.
+    """
 
     drawn: Path | None = None
     labels: Labels | None = None
+    older: tuple[Path, ...] = ()
 
 
 def plan(
@@ -98,9 +106,33 @@ def existing(places: dict[Path, Place]) -> dict[Path, Path]:
         single, several = place.labels.single, place.labels.several
         if f"{single.name}.pts" in names_in(single.parent).names:
             found[picture] = _pts(single)
-        elif number := names_in(several.parent).numbered.get(several.name):
-            found[picture] = _pts(several, number)
+        elif numbers := names_in(several.parent).numbered.get(several.name):
+            found[picture] = _pts(several, numbers[0])
     return found
+
+
+def replacing(places: dict[Path, Place]) -> dict[Path, Place]:
+    """The places, each with the `.pts` files that are there by one of its picture's names.
+
+    Not with those that may be another picture's: `x_1.pts` is that of `x_1.jpg`, where that lies
+    beside the picture or beside the file, and all of `x.png` and `x.jpg` may be either's.
+    """
+    names_in = _names_in()
+
+    def older(picture: Path, place: Place) -> Iterable[Path]:
+        if place.labels is None:
+            return
+        mine = {picture.name, place.drawn and place.drawn.name}
+        for stem in dict.fromkeys((place.labels.single, place.labels.several)):
+            here, beside = names_in(stem.parent), names_in(picture.parent)
+            for number in ("", *here.numbered.get(stem.name, ())):
+                file = _pts(stem, number)
+                names = (stem.name, file.stem)
+                owners = {p for n in names for p in (*here.pictures(n), *beside.pictures(n))}
+                if file.name in here.names and owners <= mine:
+                    yield file
+
+    return {p: replace(place, older=tuple(older(p, place))) for p, place in places.items()}
 
 
 def still_to_do(places: dict[Path, Place]) -> dict[Path, Place]:
@@ -216,10 +248,24 @@ def _real_path() -> Callable[[Path], str]:
 
 @dataclass(frozen=True)
 class _Names:
-    """The names in a folder, and for each stem S that has a file S_1.pts, S_2.pts, … a number."""
+    """The names in a folder, and for each stem S of files S_1.pts, S_2.pts, … the "_1", "_2", …"""
 
     names: frozenset[str]
-    numbered: dict[str, str]
+    numbered: dict[str, list[str]]
+
+    def pictures(self, name: str) -> Sequence[str]:
+        """The pictures that have this name, with or without its suffix."""
+        return self._pictures.get(name, ())
+
+    @cached_property
+    def _pictures(self) -> dict[str, list[str]]:
+        pictures: dict[str, list[str]] = {}
+        for name in self.names:
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122
+            if suffix.lower() in PICTURES:
+                pictures.setdefault(stem, []).append(name)
+                pictures.setdefault(name, []).append(name)
+        return pictures
 
 
 def _names_in() -> Callable[[Path], _Names]:
@@ -232,7 +278,9 @@ def _names_in() -> Callable[[Path], _Names]:
         except OSError:
             names = frozenset()
         stems = sorted(name.removesuffix(".pts") for name in names if name.endswith(".pts"))
-        matches = [match for stem in stems if (match := _NUMBERED(stem))]
-        return _Names(names, {match[1]: match[2] for match in reversed(matches)})
+        numbered: dict[str, list[str]] = {}
+        for match in filter(None, map(_NUMBERED, stems)):
+            numbered.setdefault(match[1], []).append(match[2])
+        return _Names(names, numbered)
 
     return names_in
