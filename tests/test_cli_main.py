@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -15,7 +16,7 @@ import pytest
 import aadn
 import aadn.cli.main
 from aadn.cli.common import needs_torch, plain
-from aadn.cli.main import VERBS, main
+from aadn.cli.main import EPILOGUE, VERBS, main
 from aadn.errors import AadnError, MissingDependencyError
 
 
@@ -35,6 +36,14 @@ def test_help_has_all_verbs_the_version_and_the_exit_codes(
 
     said = {int(word) for word in codes.replace(",", " ").split() if word.isdecimal()}
     assert said == leaves(AadnError) | {0, 1, 2, 130, 141}
+
+
+def test_the_exit_codes_are_the_same_words_in_the_documentation() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text("utf-8")
+    section = page[page.index("\n## Exit codes\n") :]
+    rows = re.findall(r"^\| ([0-9]+) \| (.+) \|$", section, re.MULTILINE)
+    said = f"Exit codes: {', '.join(map(' '.join, rows))}. {section.splitlines()[-1]}"
+    assert EPILOGUE[EPILOGUE.index("Exit codes:") :].split() == said.split()
 
 
 @pytest.mark.parametrize("verb", VERBS)

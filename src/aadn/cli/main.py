@@ -1,7 +1,7 @@
 """The command line: `aadn VERB …`. Each verb is a frozen dataclass whose `run` gives the exit code.
 
-Errors and warnings are one line each on stderr. Exit codes stand in EPILOGUE: 0, 1, 2, 130 and 141
-by custom, the others are `AadnError.exit_code`.
+Errors and warnings are one line each on stderr. Exit codes stand in EPILOGUE, and in the same
+words in docs/command-line.md: 0, 1, 2, 130 and 141 by custom, the others `AadnError.exit_code`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ VERBS = {
 EPILOGUE = """\
 `aadn --version` prints the version, `aadn VERB --help` the options of a verb.
 
-Exit codes: 0 done, 1 a fault of ours, 2 wrong arguments, 3 another error, 4 a picture cannot be
+Exit codes: 0 done, 1 a bug in aadn, 2 wrong arguments, 3 another error, 4 a picture cannot be
 read, 5 labels or a data set are not as expected, 6 a network's file cannot be used, 7 a result
-cannot be written, 8 a package is not installed, 9 a value is out of range, 10 a network gives NaN,
-130 Ctrl-C, 141 nobody reads the output. Of several pictures, the first that fails gives it.
+cannot be written, 8 an optional package is not installed, 9 a value has the wrong shape or range,
+10 a network gives NaN, 130 Ctrl-C, 141 nobody reads the output. Of several pictures, the first that
+fails gives the code.
 """
 
 
