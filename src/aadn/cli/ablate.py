@@ -12,8 +12,8 @@ from aadn.paper.config import AblateConfig
 class Ablate(AblateConfig):
     """Train the paper's networks and their ablations alike, and compare them. Needs PyTorch.
 
-    Stopped at any moment, the same command goes on. Processes with different --seeds may share
-    --out and run side by side.
+    If it is stopped, the same command goes on where it was. Processes with different --seeds can
+    run side by side with the same --out.
     """
 
     folders: Folders

@@ -11,7 +11,7 @@ from aadn.evaluation.plots import check_plot
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters, multiply-adds and time of the networks (the paper's Figs. 13 and 14).
+    """Print the networks' parameters, multiply-adds and time (Figs. 13 and 14 of the paper).
 
     Needs PyTorch.
     """
@@ -19,9 +19,9 @@ class Cost:
     out: Path | None = None
     """Folder for the table, as Markdown and JSON, and the figures."""
     landmarks: int = 68
-    """How many landmarks the networks give."""
+    """How many landmarks the networks find."""
     size: int = 224
-    """Side of the paper's networks' input in pixels."""
+    """Side of the input of the paper's networks, in pixels; the others keep their own."""
     repeats: int = 20
     """How often each network is timed."""
 

@@ -16,12 +16,12 @@ from aadn.errors import AnnotationError
 
 @dataclass(frozen=True)
 class Datasets:
-    """List the releases that can be read, or say whether what lies in a folder is complete."""
+    """List the releases of data sets that can be read, or check whether a folder has all of one."""
 
     name: Annotated[Benchmark | None, tyro.conf.Positional] = None
-    """A release to look at."""
+    """A release; all of them if left out."""
     data: Path | None = None
-    """The folder where it should lie."""
+    """The folder of that release, to check."""
 
     def run(self) -> int:
         """Print; exit code 5 if the release is not complete."""

