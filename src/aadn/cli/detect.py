@@ -53,7 +53,8 @@ class Detect:
         pts: Folder for 300W .pts files, one for each face (pixels counted from 1), or a file
             NAME.pts for one picture. If a picture has several faces, their names end in _1, _2, …
             Existing .pts files, which may be made by hand, are not replaced without --overwrite.
-        overwrite: Replace existing .pts files, and remove those of faces that are no longer found.
+        overwrite: Replace existing .pts files. Where fewer faces are found than before, those that
+            are left over are removed, but where none is found, they stay.
         skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
@@ -229,7 +230,8 @@ class Detect:
             for file, face in reversed(list(zip(files, result.faces, strict=True))):
                 if not (self.skip_existing and file.exists()):
                     write_pts(file, face.points)
-            for file in set(place.older).difference(files):  # of faces that are not found now
+            # Of faces that are not found now; where none is found, labels made by hand stay.
+            for file in set(place.older).difference(files) if files else ():
                 remove(file)
         if place.drawn is not None:
             picture = draw(
