@@ -1,8 +1,9 @@
 """Facial landmarks that know what they cannot see: 68 points, each with its visibility.
 
->>> from aadn import Landmarker
->>> Landmarker()("examples/astronaut.jpg")
-Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+Examples:
+    >>> from aadn import Landmarker
+    >>> Landmarker()("examples/astronaut.jpg")
+    Faces(1 face, ibug68; 2 of 68 landmarks hidden)
 
 Importing it needs NumPy, OpenCV and Pillow only; ONNX Runtime is loaded with the first model.
 """

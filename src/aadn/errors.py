@@ -9,12 +9,13 @@ class AadnError(Exception):
     `exit_code` is what the command line returns for it (1 is kept for faults of ours and 2 for
     wrong arguments, as usual).
 
-    >>> from aadn import AadnError, load_image
-    >>> try:
-    ...     load_image("nowhere.jpg")
-    ... except AadnError as error:
-    ...     print(type(error).__name__, error.exit_code, error)
-    ImageError 4 nowhere.jpg: no such file; check the path
+    Examples:
+        >>> from aadn import AadnError, load_image
+        >>> try:
+        ...     load_image("nowhere.jpg")
+        ... except AadnError as error:
+        ...     print(type(error).__name__, error.exit_code, error)
+        ImageError 4 nowhere.jpg: no such file; check the path
     """
 
     exit_code = 3

@@ -42,10 +42,11 @@ class Face:
         scheme: whose points they are: names, contours, mirror images.
         visibility_threshold, crop_factor: see `Faces`.
 
-    >>> from aadn import Landmarker
-    >>> face = Landmarker()("examples/astronaut.jpg").largest
-    >>> face.points.shape, [face.scheme.point_names()[i] for i in face.hidden.nonzero()[0]]
-    ((68, 2), ['jaw 0', 'jaw 16'])
+    Examples:
+        >>> from aadn import Landmarker
+        >>> face = Landmarker()("examples/astronaut.jpg").largest
+        >>> face.points.shape, [face.scheme.point_names()[i] for i in face.hidden.nonzero()[0]]
+        ((68, 2), ['jaw 0', 'jaw 16'])
     """
 
     points: Float32
@@ -112,14 +113,15 @@ class Faces:
 
     Raises InputError if shapes or ranges do not fit.
 
-    >>> from aadn import Landmarker
-    >>> faces = Landmarker()("examples/astronaut.jpg")
-    >>> faces
-    Faces(1 face, ibug68; 2 of 68 landmarks hidden)
-    >>> faces.points.shape, faces.scheme.name, sorted(faces.to_dict())
-    ((1, 68, 2), 'ibug68', ['faces', 'scheme'])
-    >>> faces[faces.scores > 0.99], faces[[]].largest
-    (Faces(0 faces, ibug68), None)
+    Examples:
+        >>> from aadn import Landmarker
+        >>> faces = Landmarker()("examples/astronaut.jpg")
+        >>> faces
+        Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+        >>> faces.points.shape, faces.scheme.name, sorted(faces.to_dict())
+        ((1, 68, 2), 'ibug68', ['faces', 'scheme'])
+        >>> faces[faces.scores > 0.99], faces[[]].largest
+        (Faces(0 faces, ibug68), None)
     """
 
     points: Float32

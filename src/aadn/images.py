@@ -69,10 +69,11 @@ def load_image(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image:
             or MAX_SIDE or, above 40 megapixels, than its bytes explain (see `aadn.formats`).
         InputError: the array has another type or shape; or the argument is of another kind.
 
-    >>> from aadn import load_image
-    >>> picture = load_image("examples/astronaut.jpg")
-    >>> picture.shape, picture.dtype
-    ((512, 512, 3), dtype('uint8'))
+    Examples:
+        >>> from aadn import load_image
+        >>> picture = load_image("examples/astronaut.jpg")
+        >>> picture.shape, picture.dtype
+        ((512, 512, 3), dtype('uint8'))
     """
     if isinstance(source, np.ndarray):
         return _from_array(np.asarray(source), max_pixels)

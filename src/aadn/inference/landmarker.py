@@ -39,11 +39,12 @@ class Result:
         faces: what was found, or None on an error.
         error: why there are no faces, or None.
 
-    >>> from aadn import Landmarker
-    >>> for result in Landmarker().stream(["examples/astronaut.jpg", "examples"]):
-    ...     print(result.source, result.faces or result.error)
-    examples/astronaut.jpg Faces(1 face, ibug68; 2 of 68 landmarks hidden)
-    examples examples: is a folder, expected a picture
+    Examples:
+        >>> from aadn import Landmarker
+        >>> for result in Landmarker().stream(["examples/astronaut.jpg", "examples"]):
+        ...     print(result.source, result.faces or result.error)
+        examples/astronaut.jpg Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+        examples examples: is a folder, expected a picture
     """
 
     source: Source
@@ -60,10 +61,11 @@ class Result:
 class Landmarker:
     """Finds faces and their landmarks.
 
-    >>> from aadn import Landmarker
-    >>> faces = Landmarker()("examples/astronaut.jpg")
-    >>> faces.points.shape, faces.hidden.sum(axis=1)
-    ((1, 68, 2), array([2]))
+    Examples:
+        >>> from aadn import Landmarker
+        >>> faces = Landmarker()("examples/astronaut.jpg")
+        >>> faces.points.shape, faces.hidden.sum(axis=1)
+        ((1, 68, 2), array([2]))
 
     It may be called from several threads, after a fork and in spawned processes; it pickles by the
     name or file of its network.

@@ -41,11 +41,12 @@ def draw(
     Raises:
         ImageError, InputError: it is no picture.
 
-    >>> from aadn import Landmarker, draw, load_image
-    >>> image = load_image("examples/astronaut.jpg")
-    >>> faces = Landmarker()(image)
-    >>> draw(image, faces).shape, draw(image, faces[0], occlusion=True).shape
-    ((512, 512, 3), (512, 512, 3))
+    Examples:
+        >>> from aadn import Landmarker, draw, load_image
+        >>> image = load_image("examples/astronaut.jpg")
+        >>> faces = Landmarker()(image)
+        >>> draw(image, faces).shape, draw(image, faces[0], occlusion=True).shape
+        ((512, 512, 3), (512, 512, 3))
     """
     canvas = load_image(image).copy()
     shown = [faces] if isinstance(faces, Face) else list(faces)
