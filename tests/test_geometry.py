@@ -16,6 +16,8 @@ from aadn.geometry import (
     compose,
     crop_matrix,
     from_units,
+    grid_units,
+    inner_units,
     invert,
     read_map,
     scale_of,
@@ -170,3 +172,17 @@ def test_a_map_is_read_between_its_cells_centres() -> None:
 def test_beyond_a_picture() -> None:
     points = np.array([[-0.5, 0], [-0.51, 0], [9.5, 4.5], [9.51, 0], [0, 4.51], [np.nan, np.nan]])
     assert beyond(points, 10, 5).tolist() == [False, True, False, True, True, False]
+
+
+@given(st.floats(0, 1), st.floats(1, 3))
+def test_units_of_the_inner_crop(unit: float, margin: float) -> None:
+    stored, size = 96, round(96 / margin)
+    whole = Crop(np.eye(2, 3), stored)
+    inner = Crop.around(whole.inner_box(1.3 * stored / size), size)
+    point = from_units(np.array([unit, unit]), stored)
+    expected = inner_units(np.array([unit, unit]), stored / size)
+    np.testing.assert_allclose(inner.to_units(point), expected, atol=1e-9)
+
+
+def test_units_of_a_sampling_grid() -> None:
+    assert grid_units(np.array([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]

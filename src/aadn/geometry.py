@@ -106,6 +106,18 @@ def from_units(units: Numbers, size: int) -> Numbers:
     return pixels
 
 
+def inner_units(units: Numbers, margin: float) -> Numbers:
+    """Units of a crop to those of the crop in its middle that is `margin` times smaller."""
+    inner: Numbers = (units - 0.5) * margin + 0.5
+    return inner
+
+
+def grid_units(units: Numbers) -> Numbers:
+    """Crop units to those of PyTorch's `grid_sample`: -1 and 1 are the crop's edges."""
+    grid: Numbers = units * 2 - 1
+    return grid
+
+
 def read_map(cells: NDArray[np.floating], units: NDArray[np.floating]) -> FloatArray:
     """A map (h, w) that covers a crop, read at points (L, 2) in crop units; (L,).
 

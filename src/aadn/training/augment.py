@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aadn.geometry import BORDER_VALUE, FloatArray, beyond, invert, to_units, transform
+from aadn.geometry import BORDER_VALUE, FloatArray, beyond, grid_units, invert, to_units, transform
 from aadn.models.inputs import normalise
 from aadn.occlude.cutouts import Cutouts
 from aadn.occlude.overlay import FaceFrame, Overlay
@@ -252,7 +252,7 @@ def _sampling_grid(matrix: Tensor, size: int, stored: int) -> Tensor:
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     homogeneous = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # S S 3
     pixels = torch.einsum("hwk,bck->bhwc", homogeneous, matrix)
-    return 2 * to_units(pixels, stored) - 1
+    return grid_units(to_units(pixels, stored))
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:

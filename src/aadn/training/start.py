@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aadn.geometry import to_units
+from aadn.geometry import inner_units, to_units
 from aadn.models import checkpoint
 from aadn.models.build import build
 from aadn.models.network import Network
@@ -44,7 +44,7 @@ def check_network(config: TrainConfig) -> None:
 def first_network(config: TrainConfig, crops: CropSet, rows: NDArray[np.int64]) -> Network:
     """The network with random weights, its points at the mean face of an epoch's faces."""
     shapes = to_units(crops.points[rows], crops.images.shape[1])
-    mean_shape = (np.nanmean(shapes, axis=0) - 0.5) * crops.margin + 0.5
+    mean_shape = inner_units(np.nanmean(shapes, axis=0), crops.margin)
     return build(config.model, torch.from_numpy(mean_shape).float())
 
 

@@ -13,6 +13,7 @@ from aadn.errors import NetworkError
 from aadn.evaluation.metrics import best_threshold, normalisers, point_errors
 from aadn.evaluation.scores import Measured, Scores
 from aadn.faces import VISIBILITY_THRESHOLD
+from aadn.geometry import grid_units
 from aadn.inference.backend import CHUNK
 from aadn.models.build import build
 from aadn.models.network import Network
@@ -125,7 +126,7 @@ def predictions(
 
 def _at(maps: Tensor, points: Tensor) -> Tensor:
     """Maps (B, h, w) read at points (B, L, 2) in crop units, bilinear; (B, L)."""
-    places = (2 * points - 1)[:, :, None]  # B L 1 2
+    places = grid_units(points)[:, :, None]  # B L 1 2
     read = F.grid_sample(maps[:, None], places, "bilinear", "border", align_corners=False)
     return read[:, 0, :, 0]
 

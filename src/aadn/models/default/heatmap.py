@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aadn.errors import InputError
+from aadn.geometry import to_units
 from aadn.models.default.landmark_attention import LandmarkAttention
 from aadn.models.default.shape_completion import ShapeCompletion
 from aadn.models.network import Network
@@ -161,8 +162,8 @@ def _enlarged(x: Tensor, factor: int) -> Tensor:
 def expectation(weights: Tensor, width: int) -> Tensor:
     """Mean place under weights (B, L, H·W) that sum to 1, in crop units (B, L, 2)."""
     height = weights.shape[2] // width
-    x = (torch.arange(width, device=weights.device, dtype=weights.dtype) + 0.5) / width
-    y = (torch.arange(height, device=weights.device, dtype=weights.dtype) + 0.5) / height
+    x = to_units(torch.arange(width, device=weights.device, dtype=weights.dtype), width)
+    y = to_units(torch.arange(height, device=weights.device, dtype=weights.dtype), height)
     grid = weights.view(*weights.shape[:2], height, width)
     return torch.stack([(grid.sum(2) * x).sum(2), (grid.sum(3) * y).sum(2)], dim=2)
 
