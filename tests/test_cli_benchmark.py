@@ -62,6 +62,7 @@ def test_datasets_says_what_is_complete(w300: Path, capsys: pytest.CaptureFixtur
     assert "train, all: 9 of 9 faces, complete" in out
 
 
+@pytest.mark.slow
 def test_evaluate_a_benchmark_and_write_its_report(
     w300: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +204,7 @@ def test_train_on_a_benchmark(w300: Path, tmp_path: Path) -> None:
     assert json.loads(line)["nme"] > 0
 
 
+@pytest.mark.slow
 def test_cost_and_features(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("matplotlib")

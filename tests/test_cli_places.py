@@ -48,6 +48,7 @@ def test_names_of_several_faces_are_nobody_elses() -> None:
 NAMES = st.from_regex(r"\A[ab](_[12])?(_[12])?\.(jpg|png)\Z")
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(NAMES, st.integers(0, 3)), unique_by=lambda entry: entry[0], min_size=1))
 def test_no_two_pictures_write_one_file(entries: list[tuple[str, int]]) -> None:
     pictures = [Path(name) for name, _ in entries]

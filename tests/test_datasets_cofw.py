@@ -136,6 +136,7 @@ def test_cofw_has_no_such_picture(tmp_path: Path) -> None:
         cofw.CellPicture(file, "IsT", 3)()
 
 
+@pytest.mark.slow
 def test_cofw_train_parts_and_counts(tmp_path: Path) -> None:
     small = [np.zeros((30, 30), np.uint8)] * 1345
     save_cofw(tmp_path, small, np.tile(rows(1), (1345, 1)), train=True)

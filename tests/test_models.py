@@ -455,6 +455,7 @@ def test_folded_is_the_same(network: Callable[..., Any], landmarks: int) -> None
         assert isinstance(folded.regression, LowRankModule) == (landmarks == 68)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_channels_last_and_bfloat16(network: Callable[..., Any]) -> None:
     module, x = network(19, size=64).eval(), images()

@@ -29,6 +29,7 @@ def draw_all(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_the_same_plot_is_the_same_file(tmp_path: Path) -> None:
     first, second = (draw_all(tmp_path / name) for name in ("a", "b"))
     assert len(first) == 4

@@ -152,6 +152,7 @@ def test_the_worst_faces_come_in_order(tmp_path: Path) -> None:
     assert picture.shape == (SIZE, SIZE, 3)
 
 
+@pytest.mark.slow
 def test_a_second_report_replaces_the_first(tmp_path: Path) -> None:
     write_report(report_of(), tmp_path)
     (tmp_path / "worst" / "mine.jpg").write_bytes(b"")

@@ -510,6 +510,7 @@ def test_the_rate_warms_up_for_a_tenth_of_the_run_at_most() -> None:
     assert rates(500, 9) == pytest.approx([cosine(n, 9) for n in range(9)])
 
 
+@pytest.mark.slow
 def test_training_says_nothing_but_what_it_tells(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -523,6 +524,7 @@ def test_training_says_nothing_but_what_it_tells(
     assert len(said) == 2
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_how_far_an_epoch_is(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
