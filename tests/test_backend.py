@@ -7,6 +7,8 @@ import json
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,3 +284,16 @@ def test_it_works_in_spawned_processes() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         got = pool.apply(landmarker, (ASTRONAUT, BOX))
     np.testing.assert_allclose(got.points, expected, atol=1e-3)
+
+
+def test_onnx_runtime_keeps_no_usage_data(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    code = f"from aadn import Landmarker; Landmarker()({str(ASTRONAUT)!r}, {BOX})"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(WeightsError, match="no embedded network of that name; expected one of def"):
+        load_exported("defalt")

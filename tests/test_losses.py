@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from aadn.errors import InputError  # noqa: E402
 from aadn.models.default.heatmap import soft_argmax  # noqa: E402
 from aadn.models.prediction import Prediction  # noqa: E402
 from aadn.training.config import LossWeights  # noqa: E402
@@ -141,3 +143,24 @@ def test_weights_fill_in_the_networks_own() -> None:
     }  # fmt: skip
     assert LossWeights(visibility=0.0).for_model("heatmap")["visibility"] == 0
     assert LossWeights().for_model("heatmap")["uncertainty"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("resnet18", {"heatmap": 3.0}, "--loss.heatmap means nothing for resnet18"),
+        ("resnet18", {"nuclear": 2.0}, "--loss.nuclear means nothing for resnet18"),
+        ("heatmap", {"nuclear": 2.0}, "--loss.nuclear means nothing for heatmap"),
+        ("aadn", {"uncertainty": 1.0}, "--loss.uncertainty means nothing for aadn"),
+        ("heatmap", {"visible_map": -1.0}, "expected --loss.visible-map of 0 or more"),
+        ("heatmap", {"absolute": float("nan")}, "expected --loss.absolute of 0 or more"),
+    ],
+)
+def test_weights_that_mean_nothing(name: Any, weights: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        LossWeights(**weights).check(name)
+
+
+def test_weights_that_a_network_may_have() -> None:
+    LossWeights(nuclear=0.0, squared=1.0).check("heatmap")
+    LossWeights(visible_map=0.3, absolute=1.0, nuclear=1e-4).check("odn")

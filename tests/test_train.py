@@ -572,8 +572,8 @@ class Middle(Network):
 def test_a_new_network_is_its_class_and_its_entry(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = Entry("Middle", f"{__name__}:Middle", 32, {"squared": 1.0, "visibility": 0.1},
-                  ("reduction",))  # fmt: skip
+    loss = {"squared": 1.0, "visibility": 0.1}
+    entry = Entry("Middle", f"{__name__}:Middle", 32, loss, tuple(loss), ("reduction",))
     monkeypatch.setitem(NETWORKS, "middle", entry)  # type: ignore[misc]
     model = ModelConfig(name="middle", reduction=16)  # type: ignore[arg-type]
     best = train(small(data, tmp_path, epochs=1, model=model))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import InputError
+from aadn.inference.detectors import BoxTransform
 from aadn.inference.estimates import Estimates
 from aadn.schemes import SCHEMES, Scheme
 
@@ -30,6 +32,8 @@ class Card:
         size: the crop's side in pixels.
         crop_factor: the crop's side over the longer side of the landmark box.
         visibility_threshold: a landmark of lower visibility counts as hidden.
+        detector_box: from the detector's boxes, which fit around iBUG's 68 points, to those that
+            the network's faces are cut by; None where they are the same.
     """
 
     model: str
@@ -37,6 +41,7 @@ class Card:
     size: int
     crop_factor: float
     visibility_threshold: float
+    detector_box: BoxTransform | None = None
 
     def __post_init__(self) -> None:
         whole = isinstance(self.size, int) and self.size > 0
@@ -61,6 +66,8 @@ class Card:
         }
         if self.scheme != SCHEMES.get(self.scheme.name):
             content["scheme_definition"] = self.scheme.to_dict()
+        if self.detector_box is not None:
+            content["detector_box"] = astuple(self.detector_box)
         return content
 
     def to_json(self) -> str:
@@ -86,11 +93,17 @@ class Card:
                 content["size"],
                 content["crop_factor"],
                 content["visibility_threshold"],
+                box_transform(content.get("detector_box")),
             )
         except InputError:
             raise
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"metadata is not as expected ({error!r})") from None
+
+
+def box_transform(values: Sequence[float] | None) -> BoxTransform | None:
+    """A transform of boxes from a file's plain values; TypeError or ValueError for wrong ones."""
+    return None if values is None else BoxTransform(*(float(value) for value in values))
 
 
 def _scheme(content: dict[str, Any]) -> Scheme:

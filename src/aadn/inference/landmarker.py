@@ -96,6 +96,11 @@ class Landmarker:
         """
         if max_pixels < 1:
             raise InputError(f"expected max_pixels of 1 or more, got {max_pixels}")
+        if detector is not None and not callable(detector):
+            raise InputError(
+                f"expected a detector that can be called with a picture, got {detector!r}; for a "
+                "YuNet file, aadn.inference.detectors.YuNet(file)"
+            )
         if weights is None or isinstance(weights, str | Path):
             self.backend: Backend = load_exported(weights, threads=threads)
             self._weights: str | Path | Backend = weights_name(weights)
@@ -134,13 +139,14 @@ class Landmarker:
             return self._answers([self._found(image, self._load(image), boxes)])[0]
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Float32, Float32]:
-        """The detector's landmark boxes (N, 4) in an RGB picture and their scores (N,), checked.
+        """The landmark boxes (N, 4) that the detector finds in a picture, and their scores (N,).
 
+        They fit around this network's landmarks (`Card.detector_box`).
         InputError if the detector gives something else. What it raises itself goes through.
         """
         if self._detector is None:
             self._detector = default_detector()
-        found = self._detector(image)
+        found = self._detector(load_image(image))
         try:
             boxes, scores = (np.asarray(part, np.float32) for part in found)
         except (TypeError, ValueError):
@@ -153,6 +159,8 @@ class Landmarker:
                 f"expected a finite score for each box of the detector, got {len(boxes)} boxes and "
                 f"scores of shape {scores.shape}"
             )
+        if self.card.detector_box is not None:
+            boxes = self.card.detector_box(boxes.astype(np.float64)).astype(np.float32)
         return boxes, scores
 
     def align(self, image: NDArray[np.uint8], boxes: ArrayLike) -> Faces:
@@ -273,6 +281,7 @@ class Landmarker:
         return replace(self._cut(image, found, scores), picture=reminder)
 
     def _cut(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> _Cut:
+        image = load_image(image)
         crops = [Crop.around(box, self.card.size, self.card.crop_factor) for box in boxes]
         return _Cut(boxes, scores, crops, [crop.cut(image) for crop in crops])
 

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aadn.inference.environment import variable
+
 Find = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
 """An RGB picture (H, W, 3) to rows (N, 5): x, y, width and height in pixels, percent."""
 
@@ -45,14 +47,8 @@ def _load() -> Find:
     OpenMP reads how to wait from the environment once, when it is loaded, so the variable is set
     until then and no longer.
     """
-    ours = "OMP_WAIT_POLICY" not in os.environ
-    if ours:
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-    try:
+    with variable("OMP_WAIT_POLICY", "passive"):
         return _library() or _module()
-    finally:
-        if ours:
-            os.environ.pop("OMP_WAIT_POLICY", None)
 
 
 def _library() -> Find | None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aadn.errors import AadnError, InputError, NetworkError, WeightsError
 from aadn.faces import Float32
 from aadn.inference.backend import Card, check_crops, chunks
+from aadn.inference.environment import variable
 from aadn.inference.estimates import Estimates
 
 OUTPUTS = ("points", "visibility", "occlusion", "uncertainty")
@@ -119,7 +120,10 @@ not there."""
 
 
 def _open(path: Path, threads: int | None) -> Any:
-    import onnxruntime  # takes a tenth of a second, which `import aadn` need not
+    # ONNX Runtime 1.32 keeps usage data in the home folder and sends them to its makers, unless it
+    # is told not to before it is loaded. (Loading it takes a tenth of a second: not at import.)
+    with variable("ORT_DISABLE_TELEMETRY", "1"):
+        import onnxruntime
 
     try:
         data = path.read_bytes()

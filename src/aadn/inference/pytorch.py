@@ -12,7 +12,8 @@ from torch import Tensor
 
 from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD
 from aadn.geometry import CROP_FACTOR, from_units
-from aadn.inference.backend import Card, check_crops, chunks
+from aadn.inference.backend import Card, box_transform, check_crops, chunks
+from aadn.inference.detectors import BoxTransform
 from aadn.inference.estimates import Estimates
 from aadn.models.checkpoint import Checkpoint, load_model
 from aadn.models.inputs import normalise
@@ -30,10 +31,13 @@ class TorchBackend:
         scheme: Scheme,
         visibility_threshold: float = VISIBILITY_THRESHOLD,
         device: torch.device | str = "cpu",
+        detector_box: BoxTransform | None = None,
     ) -> None:
         self.deployed = Deployed(network.folded()).to(device)
         self.device = torch.device(device)
-        self.card = Card(name, scheme, network.size, CROP_FACTOR, visibility_threshold)
+        self.card = Card(
+            name, scheme, network.size, CROP_FACTOR, visibility_threshold, detector_box
+        )
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> TorchBackend:
@@ -43,7 +47,12 @@ class TorchBackend:
         """
         network, checkpoint = load_model(Path(path))
         return cls(
-            network, checkpoint.config.name, checkpoint.scheme, threshold_of(checkpoint), device
+            network,
+            checkpoint.config.name,
+            checkpoint.scheme,
+            threshold_of(checkpoint),
+            device,
+            box_transform(checkpoint.state.get("detector_box")),
         )
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:

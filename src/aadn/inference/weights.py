@@ -39,6 +39,11 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
             f"{name}: is a checkpoint, expected an ONNX file; export it first: "
             f"`aadn export {name} --out {Path(name).with_suffix('.onnx').name}`"
         )
+    if not Path(name).suffix and not Path(name).exists():
+        raise WeightsError(
+            f"{name}: no such file, and no embedded network of that name; expected one of "
+            f"{', '.join(EMBEDDED)}, or an ONNX file"
+        )
     return OnnxBackend(Path(name), threads=threads)
 
 

@@ -25,6 +25,7 @@ class Entry:
         network: where its class is, "module:Class".
         size: usual side of the input in pixels.
         loss: the terms of its loss and their weights, see `aadn.training.config.LossWeights`.
+        terms: those of them that mean something for it.
         options: the fields of `ModelConfig` that it has.
         trunk: whether it begins with a ResNet-18 that can start from that network's weights.
     """
@@ -33,24 +34,41 @@ class Entry:
     network: str
     size: int
     loss: Mapping[str, float]
+    terms: tuple[str, ...]
     options: tuple[str, ...] = ()
     trunk: bool = False
 
 
 # The paper gives no weights: our choice.
 _PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
+_POINTS = ("squared", "absolute", "visibility")
+_PAPER_TERMS = (*_POINTS, "nuclear", "visible_map")
 _MODULES = ("geometry", "distillation", "low_rank")
 
 NETWORKS: dict[ModelName, Entry] = {
     "resnet18": Entry(
-        "ResNet-18", "aadn.models.paper.resnet18:Resnet18", 224, _PAPER_LOSS, trunk=True
+        "ResNet-18",
+        "aadn.models.paper.resnet18:Resnet18",
+        224,
+        _PAPER_LOSS,
+        _POINTS,
+        trunk=True,
     ),
-    "odn": Entry("ODN", "aadn.models.paper.odn:Odn", 224, _PAPER_LOSS, _MODULES, trunk=True),
+    "odn": Entry(
+        "ODN",
+        "aadn.models.paper.odn:Odn",
+        224,
+        _PAPER_LOSS,
+        _PAPER_TERMS,
+        _MODULES,
+        trunk=True,
+    ),
     "aadn": Entry(
         "AADN",
         "aadn.models.paper.aadn:Aadn",
         224,
         _PAPER_LOSS,
+        _PAPER_TERMS,
         ("reduction", "order", *_MODULES),
         trunk=True,
     ),
@@ -65,6 +83,7 @@ NETWORKS: dict[ModelName, Entry] = {
             "visible_map": 0.3,
             "uncertainty": 0.05,
         },
+        (*_POINTS, "heatmap", "visible_map", "uncertainty"),
         ("reduction", "order"),
     ),
 }

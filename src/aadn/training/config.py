@@ -113,6 +113,18 @@ class LossWeights:
     visible_map: Annotated[float | None, tyro.conf.arg(aliases=["--loss.seen"])] = None
     uncertainty: float | None = None
 
+    def check(self, name: ModelName) -> None:
+        """Raise InputError for a weight out of range, and for a term that a network cannot have."""
+        possible = NETWORKS[name].terms
+        for term, weight in dataclasses.asdict(self).items():
+            option = f"--loss.{term.replace('_', '-')}"
+            if weight is not None and not 0 <= weight < math.inf:
+                raise InputError(f"expected {option} of 0 or more, got {weight}")
+            if weight and term not in possible:
+                raise InputError(
+                    f"{option} means nothing for {name}: its loss may have {', '.join(possible)}"
+                )
+
     def for_model(self, name: ModelName) -> dict[str, float]:
         """Every term's weight for a network."""
         given = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
@@ -185,6 +197,10 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
                 raise InputError(f"expected {name} of 0 or more, got {getattr(self, name)}")
         if not 0 <= self.mirror <= 1:
             raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {self.mirror}")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"expected a decay of the average in [0, 1) for ema, got {self.ema}")
+        if self.workers < -1:
+            raise InputError(f"expected workers of -1 or more, got {self.workers}")
         if not math.isfinite(self.label_offset):
             raise InputError(f"expected a label offset in pixels, got {self.label_offset}")
         if not self.learning_rate > 0:
@@ -195,6 +211,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             raise InputError("--initial brings all weights, the trunk's too: leave out --trunk")
         if self.trunk is not None and not NETWORKS[self.model.name].trunk:
             raise InputError(f"{self.model.name} has a trunk of its own: leave out --trunk")
+        self.loss.check(self.model.name)
         _ = self.landmark_scheme, self.model.options  # each raises for what it does not know
 
 

@@ -16,9 +16,11 @@ from aadn.data.samples import Sample, content_of, hold_out
 from aadn.data.visibility_labels import with_visibility
 from aadn.errors import AnnotationError, InputError
 from aadn.evaluation.metrics import normalisers
-from aadn.schemes import Normaliser, Scheme
+from aadn.inference.detectors import BoxTransform, default_detector
+from aadn.schemes import IBUG68, Normaliser, Scheme
 from aadn.training.config import TrainConfig
 from aadn.training.crops import CropSet, cut_crops
+from aadn.training.detector_box import detector_box
 from aadn.training.start import resolved
 
 
@@ -28,12 +30,14 @@ class Data:
 
     An epoch is `rows`, (R,) indices of training faces; some of them may be there twice. `labelled`
     (N,) says of each training face whether its visibility is labelled by people or a release.
+    `detector_box` is that of points other than iBUG's, see `aadn.training.detector_box`.
     """
 
     training: CropSet
     validation: CropSet
     rows: NDArray[np.int64]
     labelled: NDArray[np.bool_]
+    detector_box: BoxTransform | None = None
 
 
 def load(config: TrainConfig) -> Data:
@@ -51,6 +55,7 @@ def load(config: TrainConfig) -> Data:
         validated,
         rows,
         labelled,
+        None if scheme == IBUG68 else detector_box(training, default_detector()),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from aadn.files import write_whole
 from aadn.models.checkpoint import Checkpoint
 from aadn.models.registry import NETWORKS
 from aadn.occlude.cutouts import Cutouts
+from aadn.schemes import IBUG68, Scheme
 from aadn.training import augment
 from aadn.training.augment import Draw
 from aadn.training.config import Tell, TrainConfig, nothing
@@ -70,6 +72,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
     state, crops = _begun(config, data, resumed, process.device, tell)
     learner = _Learner(config, state, _draws(config, crops, data), process)
     made = (resumed.state.get("provenance") if resumed else None) or provenance_of(config)
+    said = {"provenance": made, "detector_box": _told(data, learner.scheme, tell)}
     if process.first:
         write_whole(config.out / CONFIG, json.dumps(plain(config), indent=1) + "\n")
     while state.epoch < config.epochs:
@@ -82,7 +85,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
             record |= {_LOGGED.get(name, name): round(v, 6) for name, v in terms.items()}
             record |= validate(config, state.average, data.validation, process.device, learner.half)
             record["images_per_second"] = round(learner.images / seconds, 1)
-            _keep(learner, record, made, tell)
+            _keep(learner, record, said, tell)
         process.wait()
     return config.out / BEST
 
@@ -122,6 +125,18 @@ def _begun(
     if resumed is not None:
         state.restore(resumed, config.out / LAST)
     return state, crops
+
+
+def _told(data: Data, scheme: Scheme, tell: Tell) -> tuple[float, ...] | None:
+    """`Data.detector_box` as plain values; says so where it should be known and is not."""
+    if data.detector_box is not None:
+        return astuple(data.detector_box)
+    if scheme != IBUG68:
+        tell(
+            "the detector finds too few of the training faces to learn how they lie in its boxes: "
+            "give the network boxes of your own"
+        )
+    return None
 
 
 def _draws(config: TrainConfig, crops: CropSet, data: Data) -> Draw:
@@ -223,20 +238,21 @@ class _Learner:
         )
 
 
-def _keep(
-    learner: _Learner, record: dict[str, Any], provenance: dict[str, Any], tell: Tell
-) -> None:
-    """Write what an epoch gave: its line, its weights if they are the best, the whole state."""
+def _keep(learner: _Learner, record: dict[str, Any], said: dict[str, Any], tell: Tell) -> None:
+    """Write what an epoch gave: its line, its weights if they are the best, the whole state.
+
+    `said` is what checkpoints say of the whole run.
+    """
     config, state, scheme = learner.config, learner.state, learner.scheme
     score = (record["nme"] + record["nme_occluded"]) / 2
     better = score < state.best
     state.best = min(state.best, score)
     if better:
-        of_best = {"metrics": record, "provenance": provenance}
+        of_best = {"metrics": record, **said}
         Checkpoint(state.averaged(), config.model, scheme, of_best).save(config.out / BEST)
     log(config.out / LOG, record)
     reached = {"epoch": state.epoch, "step": state.step, "best": state.best}
-    of_run = {**reached, "world": learner.process.world, "provenance": provenance}
+    of_run = {**reached, "world": learner.process.world, **said}
     Checkpoint(state.tensors(), config.model, scheme, of_run).save(config.out / LAST)
     tell(
         f"epoch {state.epoch}/{config.epochs}  loss {record['loss']:.4f}  validation NME "
