@@ -112,6 +112,7 @@ def test_an_incomplete_benchmark_is_refused_unless_allowed(
         ("evaluate {data} --benchmark 300w --data {data}", 2, "either folders or --benchmark"),
         ("evaluate {data} --data {data}", 2, "--data is the folder of a --benchmark"),
         ("evaluate {data} --incomplete", 2, "--incomplete is about a --benchmark"),
+        ("evaluate {data} --occluders {data}", 2, "--occluders are what --occlude covers faces"),
         ("evaluate {data} --threshold 0", 9, "threshold greater than 0"),
         ("evaluate {data} --plot {tmp}/ced.gif", 9, "end in .png or .svg"),
         ("evaluate --benchmark cofw --data {data}", 9, "COFW has 29 landmarks"),

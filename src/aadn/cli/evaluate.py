@@ -115,6 +115,11 @@ class Evaluate:
         check_data(self.benchmark, self.data)
         if self.incomplete and self.benchmark is None:
             raise UsageError("--incomplete is about a --benchmark; name one, see `aadn datasets`")
+        if self.occluders is not None and self.occlude == "none":
+            raise UsageError(
+                "--occluders are what --occlude covers faces with; say how, --occlude mask for "
+                "example"
+            )
         if self.folders and self.benchmark:
             raise UsageError("give either folders or --benchmark, not both")
         if self.benchmark and self.visibility_labels:
