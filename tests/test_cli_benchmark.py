@@ -70,7 +70,9 @@ def test_evaluate_a_benchmark_and_write_its_report(
     out = tmp_path / "report"
     arguments = ["evaluate", "--benchmark", "300w", "--data", str(w300), "--out", str(out)]
     assert main(arguments) == 0
-    assert "| challenging | 3 |" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "| challenging | 3 |" in captured.out
+    assert "incomplete" not in captured.err
     results = json.loads((out / "report.json").read_text("utf-8"))
     assert results["benchmark"] == {"name": "300w", "split": "test", "incomplete": False}
     assert {p["part"]: p["images"] for p in results["parts"]} == {
@@ -100,6 +102,8 @@ def test_an_incomplete_benchmark_is_refused_unless_allowed(
     assert "Traceback" not in error
     file = tmp_path / "r.json"
     assert main([*arguments, "--incomplete", "--json", str(file)]) == 0
+    said = "300w is incomplete: 6 faces were there, and the numbers cannot be compared with"
+    assert capsys.readouterr().err == f"{said} published ones\n"
     results = json.loads(file.read_text("utf-8"))
     assert results["benchmark"]["incomplete"] is True
     assert results["images"] == 6

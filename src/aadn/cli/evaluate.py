@@ -90,6 +90,11 @@ class Evaluate:
         if self.visibility_labels:
             count, all_of_them = labelled(report.samples), len(report.samples)
             tell(f"{count} of {all_of_them} pictures have labels of visibility")
+        if report.benchmark is not None and report.benchmark["incomplete"]:
+            tell(
+                f"{report.benchmark['name']} is incomplete: {len(report.samples)} faces were "
+                "there, and the numbers cannot be compared with published ones"
+            )
         json = output(self.json)
         said = sys.stderr if json == STDOUT else sys.stdout
         # Before anything is written: what was measured is never lost.
