@@ -161,6 +161,17 @@ def test_what_the_json_holds(samples: list[Sample]) -> None:
     assert with_file.to_dict()["occluders"] == "b"
 
 
+def test_the_eye_corners_are_named_where_the_scheme_is_known(samples: list[Sample]) -> None:
+    report = measured(Fake(), samples)
+    start = "NME in % of the inter-ocular distance"
+    assert report.markdown().startswith(f"{start} (outer eye corners), boxes from ")
+    # Of the same name, but measured between the pupils.
+    content = IBUG68.to_dict()
+    content["normalisers"]["inter-ocular"] = content["normalisers"]["inter-pupil"]
+    own = replace(report, card=replace(report.card, scheme=Scheme.of(content)))
+    assert own.markdown().startswith(f"{start}, boxes from ")
+
+
 def test_other_normalisers(samples: list[Sample]) -> None:
     for normaliser, length in {
         "inter-pupil": 28,  # the eyes' means are at ±14

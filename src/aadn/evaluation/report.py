@@ -17,7 +17,7 @@ from aadn.evaluation.setting import Setting
 from aadn.evaluation.tables import number, table
 from aadn.files import write_whole
 from aadn.inference.backend import Card
-from aadn.schemes import Normaliser
+from aadn.schemes import SCHEMES, Normaliser
 
 FloatArray = NDArray[np.float64]
 
@@ -95,7 +95,11 @@ class Report:
     def markdown(self) -> str:
         """A table with a row for each folder, if there are several, and one for all."""
         setting = self.setting
-        note = f"NME in % of the {self.normaliser} {_LENGTH[self.normaliser]}, boxes from "
+        scheme = self.card.scheme
+        length = _LENGTH[self.normaliser]
+        if self.normaliser == "inter-ocular" and scheme == SCHEMES.get(scheme.name):
+            length += " (outer eye corners)"
+        note = f"NME in % of the {self.normaliser} {length}, boxes from "
         note += {"truth": "the ground truth", "detector": "the detector"}[setting.boxes]
         if setting.occlude != "none":
             note += f", occluded by {_ARTICLE[setting.occlude]} (seed {setting.seed})"
@@ -108,7 +112,7 @@ class Report:
 
 
 _LENGTH = {
-    "inter-ocular": "distance (outer eye corners)",
+    "inter-ocular": "distance",
     "inter-pupil": "distance",
     "box": "size √(w·h)",
     "diagonal": "of the box",
