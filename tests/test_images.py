@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import struct
 import subprocess
 import sys
@@ -756,6 +757,14 @@ def test_listing_nothing(tmp_path: Path) -> None:
         ("a" * 300, "cannot be read"),
     ):
         with pytest.raises(ImageError, match=message):
+            list_images(where)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for where in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(ImageError, match=r"is not a regular file.*`aadn detect -` reads"):
             list_images(where)
 
 

@@ -108,6 +108,11 @@ def list_images(where: str | os.PathLike[str], *, recursive: bool = False) -> li
         elif glob.has_magic(str(where)):
             found = _pictures(Path(p) for p in glob.glob(str(where), recursive=True))  # noqa: PTH207
             problem = "no picture matches this pattern"
+        elif path.exists():
+            raise ImageError(
+                f"{where}: is not a regular file, expected a picture or a folder; `aadn detect -` "
+                "reads a picture from standard input"
+            )
         else:
             raise ImageError(f"{where}: no such file or folder; check the path")
     except OSError as error:
