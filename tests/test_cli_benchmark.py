@@ -191,6 +191,17 @@ def test_without_a_measured_face_there_is_a_report_but_no_curve(
     assert "1, of which 1 missed" in (out / "report.md").read_text("utf-8")
 
 
+def test_features_ask_for_both_packages_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "aadn.paper.features", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    out = str(tmp_path / "a.png")
+    assert main(["features", "a.jpg", "--weights", "a.safetensors", "--out", out]) == 8
+    assert "this needs torch: pip install '.[train,plot]'" in capsys.readouterr().err
+
+
 def test_plots_need_matplotlib_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,15 +59,18 @@ def plain(text: str, keep: str = "") -> str:
 
 
 @contextmanager
-def needs_torch(what: str) -> Iterator[None]:
-    """Around imports that need PyTorch; raises MissingDependencyError where it is not installed."""
+def needs_torch(what: str, extras: str = "train") -> Iterator[None]:
+    """Around imports that need PyTorch; raises MissingDependencyError where it is not installed.
+
+    `extras` are all that the verb needs, so that they are asked for at once.
+    """
     try:
         yield
     except ImportError as error:
         if (error.name or "").startswith("aadn"):  # a fault of ours
             raise
         raise MissingDependencyError(
-            f"{what} needs {error.name or 'PyTorch'}: pip install '.[train]'"
+            f"{what} needs {error.name or 'PyTorch'}: pip install '.[{extras}]'"
         ) from None
 
 

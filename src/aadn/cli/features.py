@@ -36,9 +36,9 @@ class Features:
         if not self.pictures:
             raise UsageError("no picture given; expected `aadn features PICTURE… --weights FILE`")
         check_writable(self.out)
-        check_plot(self.out)
-        with needs_torch("this"):
+        with needs_torch("this", "train,plot"):
             from aadn.paper.features import run
+        check_plot(self.out)
         run(self.pictures, self.weights, self.out, occlude=self.occlude, seed=self.seed)
         print(f"drawn in {self.out}")
         return 0
