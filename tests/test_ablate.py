@@ -133,12 +133,12 @@ def test_other_settings_are_refused(config: AblateConfig) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"variants": ("AADM",)}, "no variant is called 'AADM'; expected some of ResNet-18, ODN"),
+    [({"variants": ("AADM",)}, "no variant is called 'AADM'; expected some of ResNet-18; ODN"),
      ({"epochs": 0}, "epochs of at least 1"),
      ({"scheme": "cofw29", "landmarks": 19},
       "--scheme cofw29 has 29 landmarks, but --landmarks says 19; leave out --landmarks"),
      ({"seeds": ()}, "at least one seed"),
-     ({"variants": ("AADN", "AADN")}, "each of the variants once")],
+     ({"variants": ("AADN", "AADN")}, "each of the variants once, got AADN; AADN")],
 )  # fmt: skip
 def test_wrong_arguments(config: AblateConfig, changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -167,12 +167,12 @@ def _check(config: AblateConfig) -> None:
     unknown = [name for name in config.variants if name not in VARIANTS]
     if unknown:
         raise InputError(
-            f"no variant is called {unknown[0]!r}; expected some of {', '.join(VARIANTS)}"
+            f"no variant is called {unknown[0]!r}; expected some of {'; '.join(VARIANTS)}"
         )
     for name in ("seeds", "variants"):
         values = getattr(config, name)
         if len(set(values)) < len(values):
-            raise InputError(f"expected each of the {name} once, got {', '.join(map(str, values))}")
+            raise InputError(f"expected each of the {name} once, got {'; '.join(map(str, values))}")
     if not config.seeds:
         raise InputError("expected at least one seed")
     for variant in config.variants or tuple(VARIANTS):
