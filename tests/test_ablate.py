@@ -143,3 +143,12 @@ def test_other_settings_are_refused(config: AblateConfig) -> None:
 def test_wrong_arguments(config: AblateConfig, changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ablate(replace(config, **changes))  # type: ignore[arg-type]
+
+
+def test_a_size_that_one_variant_refuses_is_found_before_any_work(config: AblateConfig) -> None:
+    """48 pixels are good for the first, which would be trained before the second is refused."""
+    said: list[str] = []
+    changed = replace(config, size=48, variants=(OURS, "ODN"), folders=(config.out / "none",))
+    with pytest.raises(InputError, match=r"^ODN: size must be a multiple of 32 pixels, got 48$"):
+        ablate(changed, tell=said.append)
+    assert said == []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from aadn.errors import InputError, OutputError
@@ -178,6 +179,11 @@ def _check(config: AblateConfig) -> None:
     for variant in config.variants or tuple(VARIANTS):
         for seed in config.seeds:
             _configuration(config, variant, seed).check()
+        try:
+            with torch.device("meta"):  # no memory, no random numbers
+                build(_configuration(config, variant, 0).model)
+        except InputError as error:
+            raise InputError(f"{variant}: {error}") from None
 
 
 METRICS = {
