@@ -267,6 +267,13 @@ def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
         assert torch.allclose(given["occlusion"].mean((1, 2)), mean, atol=1e-5)
 
 
+def test_an_onnx_file_is_no_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "net.ONNX"
+    path.write_bytes(b"\x08\x08\x12\x07pytorch\x1a\x05")
+    with pytest.raises(WeightsError, match=r"got an ONNX file; give the checkpoint that it was"):
+        checkpoint.load(path)
+
+
 @pytest.mark.slow
 def test_broken_weights_are_not_exported(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")

@@ -77,6 +77,11 @@ def load(path: Path) -> Checkpoint:
             text = (file.metadata() or {}).get("aadn")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
+        if path.suffix.lower() == ".onnx":
+            raise WeightsError(
+                f"{path}: expected a checkpoint in safetensors form, got an ONNX file; give the "
+                "checkpoint that it was exported from"
+            ) from None
         raise WeightsError(
             f"{path}: expected a checkpoint in safetensors form, got a broken or other file "
             f"({error}); make it anew with 'aadn train'"
