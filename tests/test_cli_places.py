@@ -213,3 +213,11 @@ def test_standard_input_has_a_place_at_the_top() -> None:
     assert [place.drawn for place in places.values()] == [
         Path("out/stdin.png"), Path("out/x/a.jpg"), Path("out/y/b.jpg"),
     ]  # fmt: skip
+
+
+def test_a_folder_that_is_not_there_is_no_place_of_one_picture(tmp_path: Path) -> None:
+    picture, drawn = Path("a.png"), tmp_path / "drawn"
+    with pytest.raises(OutputError, match=r"ends in .*\.webp, or an existing folder$"):
+        plan([picture], False, drawn, None)
+    drawn.mkdir()
+    assert plan([picture], False, drawn, None) == {picture: Place(drawn / "a.png")}

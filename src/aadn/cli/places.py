@@ -167,7 +167,8 @@ def _drawn(pictures: Sequence[Path], several: bool, out: Path | None) -> dict[Pa
         return {p: _as_picture(place) for p, place in below.items()}
     if out != STDOUT and out.suffix.lower() not in SUFFIXES:
         raise OutputError(
-            f"cannot write {out}: expected a name that ends in {', '.join(sorted(SUFFIXES))}"
+            f"cannot write {out}: expected a name that ends in {', '.join(sorted(SUFFIXES))}, or "
+            "an existing folder"
         )
     return dict.fromkeys(pictures, out)
 
