@@ -29,7 +29,7 @@ class Cost:
         """Print the table, write what is asked for."""
         if self.out is not None:
             check_writable(self.out / "cost.md")
-        with needs_torch("this"):
+        with needs_torch("this", "train" if self.out is None else "train,plot"):
             from aadn.paper.cost import measure
         if self.out is not None:
             check_plot(self.out / "parameters_models.svg")
