@@ -434,3 +434,19 @@ def test_import_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] True"
+
+
+def test_what_is_no_array_can_be_detected_and_aligned_too(tmp_path: Path) -> None:
+    image = dotted((50, 60))
+    file = tmp_path / "a.png"
+    cv2.imwrite(str(file), image[..., ::-1])
+    landmarker = Landmarker(StubBackend(), two_boxes)
+    boxes = landmarker.detect(image)[0]
+    np.testing.assert_array_equal(landmarker.detect(file)[0], boxes)
+    expected, found = (landmarker.align(given, boxes) for given in (image, file))
+    np.testing.assert_array_equal(found.points, expected.points)
+    for wrong in (3, image.astype(np.float32)):
+        with pytest.raises(InputError, match="expected a picture"):
+            landmarker.align(wrong, boxes)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a detector that can be called"):
+        Landmarker(StubBackend(), "yunet.onnx")  # type: ignore[arg-type]

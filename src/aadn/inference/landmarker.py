@@ -138,7 +138,7 @@ class Landmarker:
         with _enough_memory():
             return self._answers([self._found(image, self._load(image), boxes)])[0]
 
-    def detect(self, image: NDArray[np.uint8]) -> tuple[Float32, Float32]:
+    def detect(self, image: Source) -> tuple[Float32, Float32]:
         """The landmark boxes (N, 4) that the detector finds in a picture, and their scores (N,).
 
         They fit around this network's landmarks (`Card.detector_box`).
@@ -146,7 +146,7 @@ class Landmarker:
         """
         if self._detector is None:
             self._detector = default_detector()
-        found = self._detector(load_image(image))
+        found = self._detector(_picture(image))
         try:
             boxes, scores = (np.asarray(part, np.float32) for part in found)
         except (TypeError, ValueError):
@@ -163,14 +163,14 @@ class Landmarker:
             boxes = self.card.detector_box(boxes.astype(np.float64)).astype(np.float32)
         return boxes, scores
 
-    def align(self, image: NDArray[np.uint8], boxes: ArrayLike) -> Faces:
+    def align(self, image: Source, boxes: ArrayLike) -> Faces:
         """The landmarks of the faces in some boxes of a picture.
 
         Box to crop, crop through the network, and back to the picture: whoever has boxes uses
         this. All faces go through the network together; their scores are 1.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB, or what else a call takes.
             boxes: (N, 4), as for a call; faces are cut by them as they are, not rounded to float32.
 
         Raises:
@@ -180,7 +180,7 @@ class Landmarker:
         given = _given(boxes, np.float64)
         return self._answers([self._cut(image, given, np.ones(len(given), np.float32))])[0]
 
-    def align_each(self, faces: Iterable[tuple[Image, ArrayLike]]) -> Iterator[Face]:
+    def align_each(self, faces: Iterable[tuple[Source, ArrayLike]]) -> Iterator[Face]:
         """`align` for one face of each of many pictures, in order.
 
         They go through the network CHUNK at a time, which is faster than one by one; a picture is
@@ -280,10 +280,10 @@ class Landmarker:
         reminder = _reminder(source, self.max_pixels)
         return replace(self._cut(image, found, scores), picture=reminder)
 
-    def _cut(self, image: Image, boxes: NDArray[np.floating], scores: Float32) -> _Cut:
-        image = load_image(image)
+    def _cut(self, image: Source, boxes: NDArray[np.floating], scores: Float32) -> _Cut:
+        picture = _picture(image)
         crops = [Crop.around(box, self.card.size, self.card.crop_factor) for box in boxes]
-        return _Cut(boxes, scores, crops, [crop.cut(image) for crop in crops])
+        return _Cut(boxes, scores, crops, [crop.cut(picture) for crop in crops])
 
     def _answers_of(self, cuts: Iterable[_Cut]) -> Iterator[Faces]:
         """`_answers`, as soon as there are CHUNK faces."""
@@ -398,6 +398,15 @@ def _matched(
             ended = "pictures" if source is missing else "boxes"
             raise InputError(f"expected boxes for each picture; the {ended} end after {number}")
         yield source, own
+
+
+def _picture(image: Source) -> Image:
+    """A picture as an RGB array; one that is there already as it is."""
+    if type(image) is np.ndarray:
+        array: NDArray[Any] = image
+        if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3:
+            return array
+    return load_image(image)
 
 
 def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
