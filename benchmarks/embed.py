@@ -11,7 +11,6 @@ reliability diagram into docs/. Test sets are only measured here, nothing is cho
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from aadn.evaluation.metrics import Reliability
 from aadn.evaluation.plots import plot_reliability
 from aadn.evaluation.setting import Boxes, Setting
 from aadn.evaluation.tables import table
-from aadn.files import write_whole
+from aadn.files import sha256, write_whole
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import DEFAULT, EMBEDDED
 from aadn.models.checkpoint import Checkpoint, load
@@ -193,7 +192,7 @@ def halved(made: Checkpoint) -> Checkpoint:
 
 def described(file: Path, name: str) -> dict[str, str]:
     """What a card says of a file."""
-    return {"file": name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return {"file": name, "sha256": sha256(file)}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import sys
@@ -42,6 +43,11 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal digits; OSError if it cannot be read."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def remove(path: Path) -> None:

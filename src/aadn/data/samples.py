@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import InputError
+from aadn.files import sha256
 from aadn.images import load_image
 
 
@@ -63,7 +64,7 @@ def picture_of(sample: Sample) -> str:
 def content_of(sample: Sample) -> str:
     """sha256 of the picture's file, or of its pixels where it has none."""
     if sample.read is None:
-        return hashlib.sha256(sample.image.read_bytes()).hexdigest()
+        return sha256(sample.image)
     picture = sample.read()
     return hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).hexdigest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from aadn.errors import InputError
 from aadn.evaluation.measure import evaluate
 from aadn.evaluation.report import Report
 from aadn.evaluation.setting import Setting
+from aadn.files import sha256
 from aadn.inference.backend import Card
 from aadn.inference.landmarker import Landmarker
 
@@ -50,7 +50,7 @@ def evaluate_folders(
         unknown = np.full(landmarks, np.nan)
         samples = [replace(s, visible=unknown) if s.visible is None else s for s in samples]
     # Named before it is measured: a file may be gone after.
-    named = tuple({"name": Path(f).name, "sha256": _digest(Path(f))} for f in visibility_labels)
+    named = tuple({"name": Path(f).name, "sha256": sha256(Path(f))} for f in visibility_labels)
     report = evaluate(landmarker, samples, setting, progress=progress)
     return replace(report, visibility_labels=named)
 
@@ -110,7 +110,3 @@ def check_scheme(release: Release, card: Card) -> None:
 def labelled(samples: Sequence[Sample]) -> int:
     """Of how many samples it is known which landmarks are hidden, of one of them at least."""
     return sum(s.visible is not None and bool(np.isfinite(s.visible).any()) for s in samples)
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -288,11 +288,13 @@ class Landmarker:
     def _answers_of(self, cuts: Iterable[_Cut]) -> Iterator[Faces]:
         """`_answers`, as soon as there are CHUNK faces."""
         waiting: list[_Cut] = []
+        count = 0
         for cut in cuts:
             waiting.append(cut)
-            if sum(len(each.crops) for each in waiting) >= CHUNK:
+            count += len(cut.crops)
+            if count >= CHUNK:
                 yield from self._answers(waiting)
-                waiting = []
+                waiting, count = [], 0
         if waiting:
             yield from self._answers(waiting)
 

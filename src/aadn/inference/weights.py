@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from aadn.errors import MissingDependencyError, WeightsError
+from aadn.files import sha256
 from aadn.inference.backend import Backend
 from aadn.inference.onnx import OnnxBackend
 
@@ -30,7 +30,7 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
         WeightsError: the file is missing, broken or not one of ours.
         InputError: fewer than one thread.
     """
-    name = DEFAULT if weights is None else str(weights)
+    name = _name(weights)
     if name in EMBEDDED:
         _check_digest(EMBEDDED[name])
         return OnnxBackend(EMBEDDED[name], threads=threads)
@@ -49,7 +49,7 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
 
 def weights_name(weights: str | Path | None) -> str | Path:
     """What a network is loaded by from anywhere: an embedded one's name, or a file's whole path."""
-    name = DEFAULT if weights is None else str(weights)
+    name = _name(weights)
     return name if name in EMBEDDED else Path(name).absolute()
 
 
@@ -59,9 +59,9 @@ def load_weights(weights: str | Path | None = None) -> Backend:
     Raises WeightsError for a file that is missing, broken or of another kind, and
     MissingDependencyError if a checkpoint is given and PyTorch is not installed.
     """
-    if weights is None or str(weights) in EMBEDDED:
+    path = Path(_name(weights))
+    if str(path) in EMBEDDED:
         return load_exported(weights)
-    path = Path(weights)
     if path.suffix.lower() == ".onnx":
         return load_exported(path)
     if path.suffix.lower() != ".safetensors":
@@ -81,8 +81,12 @@ def load_weights(weights: str | Path | None = None) -> Backend:
 
 def digest(weights: str | Path | None = None) -> str:
     """sha256 of a network's file, named as in `load_weights`."""
-    path = EMBEDDED.get(DEFAULT if weights is None else str(weights)) or Path(str(weights))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    name = _name(weights)
+    return sha256(EMBEDDED.get(name, Path(name)))
+
+
+def _name(weights: str | Path | None) -> str:
+    return DEFAULT if weights is None else str(weights)
 
 
 def _check_digest(path: Path) -> None:
@@ -95,7 +99,7 @@ def _check_digest(path: Path) -> None:
             f"{card}: the embedded model's card cannot be read ({error}); reinstall aadn"
         ) from None
     try:
-        got = hashlib.sha256(path.read_bytes()).hexdigest()
+        got = sha256(path)
     except OSError as error:
         raise WeightsError(
             f"{path}: the embedded model cannot be read ({error.strerror or error}); reinstall "

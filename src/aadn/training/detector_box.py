@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from aadn.data.samples import Sample
 from aadn.inference.detectors import BoxTransform, Detector
@@ -30,7 +31,7 @@ def detector_box(samples: Sequence[Sample], detector: Detector) -> BoxTransform 
     """
     chosen = np.linspace(0, len(samples) - 1, min(FACES, len(samples))).round().astype(int)
     rows = []
-    for index in chosen:
+    for index in tqdm(chosen, "looking at the detector's boxes", unit="face", disable=None):
         sample = samples[index]
         boxes = np.asarray(detector(sample.picture())[0], np.float64)
         box = _around(boxes, sample.box)
