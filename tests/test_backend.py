@@ -231,7 +231,11 @@ def test_it_pickles_by_its_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert len(text) < 1000
     monkeypatch.chdir(tmp_path)
     again = pickle.loads(text)
-    assert (again.path, again.threads, again.card) == (backend.path, 2, backend.card)
+    assert (again.session.path, again.session.threads, again.card) == (
+        backend.session.path,
+        2,
+        backend.card,
+    )
 
 
 def in_a_fork(ask: Callable[[], bool]) -> bool:
