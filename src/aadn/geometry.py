@@ -42,6 +42,23 @@ def box_of_points(points: NDArray[np.floating]) -> FloatArray:
     return np.concatenate([finite.min(axis=0), finite.max(axis=0)]).astype(np.float64)
 
 
+def turned_extent(boxes: NDArray[np.floating], angles: NDArray[np.floating]) -> FloatArray:
+    """The boxes (N, 4) about faces that are turned in the picture's plane.
+
+    Args:
+        boxes: (N, 4) x0, y0, x1, y1 of the upright faces.
+        angles: (N,) degrees, by which they are turned about their boxes' middles.
+
+    A face is about an ellipse, which is what this is the box of: half as wide as
+    √((w/2 · cos a)² + (h/2 · sin a)²), and as high with cosine and sine exchanged.
+    """
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    width, height = ((boxes[:, 2:] - boxes[:, :2]) / 2).T
+    cos, sin = np.cos(np.radians(angles)), np.sin(np.radians(angles))
+    half = np.hypot([width * cos, width * sin], [height * sin, height * cos]).T
+    return np.hstack([middle - half, middle + half]).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Crop:
     """How a face is cut out of its picture: a square, and the map from the one to the other.

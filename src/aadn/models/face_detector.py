@@ -1,0 +1,141 @@
+"""The face detector's network: where faces are in a picture, how large, and how far turned.
+
+Our own, not the paper's: a small fully convolutional network without anchors. For each cell of four
+grids it gives the probability that a face's middle is near, and that face's box and angle.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDES = (8, 16, 32, 64)
+"""Pixels between the cells of each grid; a picture of H×W has ⌈H/8⌉·⌈W/8⌉ cells in the first."""
+
+STEM = 16
+CHANNELS = (48, 96, 128, 128)
+DEPTHS = (3, 3, 2, 1)
+NECK = 48
+"""Channels of the stem, of each stride's features, of the maps that the heads read, and how many
+blocks each stride has (chosen by time: 200 million multiply-adds for 640×480 pixels)."""
+
+OUTPUTS = 7
+"""Numbers for each cell: a score's logit, then the middle's offset (x, y) from the cell's and the
+logarithms of the upright face's width and height, all in strides, and the cosine and sine of its
+angle, not normalised."""
+
+
+class FaceDetectorNetwork(nn.Module):
+    """Pictures (N, 3, H, W) in [0, 1] to (N, C, OUTPUTS) for the C cells, finest stride first.
+
+    Rows of a grid follow each other; the middle of cell (i, j) lies ((j + ½)·stride, (i + ½)·stride)
+    from the picture's corner.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_conv(3, 8, 3, 2), _conv(8, STEM, 3, 2))
+        before = (STEM, *CHANNELS[:-1])
+        self.stages = nn.ModuleList(
+            nn.Sequential(Separable(i, o, 2), *(Separable(o, o) for _ in range(depth)))
+            for i, o, depth in zip(before, CHANNELS, DEPTHS, strict=True)
+        )
+        self.lateral = nn.ModuleList(_conv(channels, NECK, 1) for channels in CHANNELS)
+        self.smooth = nn.ModuleList(Separable(NECK, NECK) for _ in STRIDES)
+        self.heads = nn.ModuleList(
+            nn.Sequential(Separable(NECK, NECK), nn.Conv2d(NECK, OUTPUTS, 1)) for _ in STRIDES
+        )
+        for head in self.heads:
+            last = head[-1]
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.zeros_(last.bias)
+            last.bias.data[0] = -4.6  # a hundredth: nearly all cells have no face
+            last.bias.data[3:5] = 1.0  # faces are a few strides wide
+
+    def forward(self, images: Tensor) -> Tensor:
+        features, x = [], self.stem(images)
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        answers: list[Tensor] = []
+        above: Tensor | None = None
+        for level in reversed(range(len(STRIDES))):
+            x = self.lateral[level](features[level])
+            if above is not None:
+                x = x + F.interpolate(above, size=x.shape[-2:], mode="nearest")
+            above = self.smooth[level](x)
+            answers.insert(0, self.heads[level](above).flatten(2))
+        return torch.cat(answers, 2).transpose(1, 2)
+
+
+class Separable(nn.Module):
+    """A depthwise 3×3 convolution, then one over the channels; added to its input if it fits."""
+
+    def __init__(self, channels: int, out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise = _conv(channels, channels, 3, stride, groups=channels)
+        self.pointwise = _conv(channels, out, 1)
+        self.residual = channels == out and stride == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return x + y if self.residual else y
+
+
+def _conv(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, out, size, stride, size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def cell_middles(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Middles (C, 2) x, y of the cells, in pixels from the picture's corner, and strides (C,)."""
+    middles, strides = [], []
+    for stride in STRIDES:
+        rows, columns = -(-height // stride), -(-width // stride)
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        middles.append((torch.stack([x, y], -1).view(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((rows * columns,), float(stride)))
+    return torch.cat(middles), torch.cat(strides)
+
+
+class Deployed(nn.Module):
+    """The network as it is exported, its normalisations folded into its convolutions.
+
+    Pictures (N, H, W, 3) uint8 RGB to scores (N, C) in [0, 1] and faces (N, C, 6): the middle's
+    offset from the cell's and the upright face's size, in strides, cosine and sine of its angle.
+    """
+
+    outputs = ("scores", "faces")
+
+    def __init__(self, network: FaceDetectorNetwork) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).eval()
+        _fold(self.network)
+        with torch.no_grad():
+            first = self.network.stem[0][0]
+            first.weight /= 255
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        raw = self.network(images.permute(0, 3, 1, 2).float())
+        faces = torch.cat([raw[..., 1:3], raw[..., 3:5].exp(), raw[..., 5:7]], -1)
+        return raw[..., 0].sigmoid(), faces
+
+
+def _fold(module: nn.Module) -> None:
+    """Each convolution with a normalisation behind it becomes one convolution, in place."""
+    for child in module.children():
+        if (
+            isinstance(child, nn.Sequential)
+            and len(child) == 3
+            and isinstance(child[1], nn.BatchNorm2d)
+        ):
+            child[0] = nn.utils.fuse_conv_bn_eval(child[0], child[1])
+            child[1] = nn.Identity()
+        else:
+            _fold(child)
