@@ -15,6 +15,7 @@ from aadn.evaluation.box_conventions import centres, turned
 from aadn.evaluation.detection import FALSE_ALARM
 from aadn.evaluation.measure_detector import (
     Detected,
+    Found,
     Rolled,
     compare,
     labels_at,
@@ -124,57 +125,68 @@ def _worst(mistakes: Iterable[Mistake]) -> list[Mistake]:
 # Pictures
 
 
-class _View(NamedTuple):
-    """A picture with a mistake as it was looked at.
+class _Shown(NamedTuple):
+    """What a tile shows of a mistake.
 
     Attributes:
-        labels: (F, 4) where the labelled boxes are in it.
-        overlaps: (D, F) of the finds with them.
+        box: (4,) in the picture, which the tile is cut around.
+        title, said: what the mistake is, and what lies nearest to it.
+        finds: (D,) bool, which of the picture's finds are drawn.
     """
 
-    labels: FloatArray
-    overlaps: FloatArray
-
-
-def _view(detected: Detected, mistake: Mistake) -> _View:
-    record, shape = detected.pictures[mistake.picture], detected.shapes[mistake.picture]
-    roll = mistake.rolled.roll
-    labels = labels_at(record, shape, roll)
-    transforms = transforms_for(record.part, detected.setting, detected.fits)
-    found, canvas = mistake.rolled.found[mistake.picture], turning(*shape, roll)[1:]
-    return _View(labels, compare(found, labels, canvas, transforms)[0])
+    box: FloatArray
+    title: str
+    said: str
+    finds: NDArray[np.bool_]
 
 
 def _tile(detected: Detected, mistake: Mistake, is_miss: bool) -> Image:
-    """The surroundings of a mistake with all labels and finds, and above them what it is."""
-    record = detected.pictures[mistake.picture]
+    """The surroundings of a mistake with labels and finds, and above them what it is."""
+    record, shape = detected.pictures[mistake.picture], detected.shapes[mistake.picture]
     found, roll = mistake.rolled.found[mistake.picture], mistake.rolled.roll
-    view = _view(detected, mistake)
-    shown = found.scores >= detected.setting.min_score
+    labels, canvas = labels_at(record, shape, roll), turning(*shape, roll)[1:]
+    transforms = transforms_for(record.part, detected.setting, detected.fits)
+    overlaps, _ = compare(found, labels, canvas, transforms)
+    sure = found.scores >= detected.setting.min_score
     if is_miss:
-        box, near = view.labels[mistake.place], view.overlaps[:, mistake.place]
-        nearest = int(np.argmax(near)) if near.max(initial=0) > 0 else None
-        said = "nothing found there"
-        if nearest is not None:
-            shown[nearest] = True
-            said = f"score {found.scores[nearest]:.2f}, overlap {near[nearest]:.2f}"
-        title = f"{mistake.rank:.0f} px"
+        shown = _miss(mistake, found, labels, overlaps, sure)
     else:
-        one = slice(mistake.place, mistake.place + 1)
-        box = turned_extent(found.boxes[one], np.nan_to_num(found.angles[one]))[0]
-        said = f"overlap with a face {view.overlaps[mistake.place].max(initial=0):.2f}"
-        title = f"score {mistake.rank:.2f}"
-    if len(detected.rolls) > 1 or roll:
-        title += f", turned {roll:g}"
-    crop = Crop.around(box, SIZE, MARGIN)
+        shown = _false_alarm(mistake, found, overlaps, sure)
+    turned_by = f", turned by {roll:g}" if len(detected.rolls) > 1 or roll else ""
+    crop = Crop.around(shown.box, SIZE, MARGIN)
     tile = crop.cut(turn_picture(load_image(record.image), roll))
-    for label, ignored in zip(view.labels, record.ignored, strict=True):
+    for label, ignored in zip(labels, record.ignored, strict=True):
         _outline(tile, crop.to_crop(_corners(label, 0.0)), IGNORED_GREY if ignored else TRUTH)
-    for index in np.flatnonzero(shown)[::-1]:
-        sure = found.scores[index] >= detected.setting.min_score
-        corners = crop.to_crop(_corners(found.boxes[index], float(found.angles[index])))
-        _outline(tile, corners, SEEN if sure else HIDDEN)
-    return captioned(tile, title, said, re.sub(r"[^ -~]", "?", record.image.stem)[:22])
+    for i in np.flatnonzero(shown.finds)[::-1]:
+        corners = crop.to_crop(_corners(found.boxes[i], float(found.angles[i])))
+        _outline(tile, corners, SEEN if sure[i] else HIDDEN, top=4)
+    name = re.sub(r"[^ -~]", "?", record.image.stem)[:22]
+    return captioned(tile, shown.title + turned_by, shown.said, name)
+
+
+def _miss(
+    mistake: Mistake,
+    found: Found,
+    labels: FloatArray,
+    overlaps: FloatArray,
+    sure: NDArray[np.bool_],
+) -> _Shown:
+    """A face that was not found, with the find that came nearest, whatever its score."""
+    box, near, title = labels[mistake.place], overlaps[:, mistake.place], f"{mistake.rank:.0f} px"
+    if not near.max(initial=0) > 0:
+        return _Shown(box, title, "nothing found there", sure)
+    nearest = np.arange(len(near)) == np.argmax(near)
+    said = f"score {found.scores[nearest][0]:.2f}, overlap {near[nearest][0]:.2f}"
+    return _Shown(box, title, said, sure | nearest)
+
+
+def _false_alarm(
+    mistake: Mistake, found: Found, overlaps: FloatArray, sure: NDArray[np.bool_]
+) -> _Shown:
+    one = slice(mistake.place, mistake.place + 1)
+    box = turned_extent(found.boxes[one], np.nan_to_num(found.angles[one]))[0]
+    overlap = overlaps[mistake.place].max(initial=0)
+    return _Shown(box, f"score {mistake.rank:.2f}", f"overlap with a face {overlap:.2f}", sure)
 
 
 def _corners(box: NDArray[np.floating], angle: float) -> FloatArray:
@@ -185,11 +197,11 @@ def _corners(box: NDArray[np.floating], angle: float) -> FloatArray:
     return middle + turned(corners - middle, np.full(4, np.nan_to_num(angle)))
 
 
-def _outline(canvas: Image, corners: FloatArray, colour: Colour) -> None:
-    """A box with a dark rim; its top edge, where the brows are, is thicker."""
-    for width, ink in ((2, EDGE), (0, colour)):
+def _outline(canvas: Image, corners: FloatArray, colour: Colour, top: int = 2) -> None:
+    """A box with a dark rim; `top` is the width of its first edge, where the brows are."""
+    for rim, ink in ((2, EDGE), (0, colour)):
         for i in range(4):
-            line(canvas, corners[i], corners[(i + 1) % 4], ink, width + (3 if i == 0 else 2))
+            line(canvas, corners[i], corners[(i + 1) % 4], ink, rim + (top if i == 0 else 2))
 
 
 def _mark(colour: Colour) -> Mark:

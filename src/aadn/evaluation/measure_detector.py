@@ -207,21 +207,21 @@ def look(detector: AnyDetector, image: NDArray[np.uint8]) -> Found:
     answer = detector(image)
     try:
         boxes, scores, *rest = (np.asarray(part, np.float32) for part in answer)
+        (angles,) = rest or [np.full(len(scores), np.nan, np.float32)]
     except (TypeError, ValueError):
         raise InputError(
             "expected boxes (N, 4) and scores (N,) of the detector, and perhaps angles (N,), got "
             "something else"
         ) from None
     boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-    angles = rest[0] if rest else np.full(len(scores), np.nan, np.float32)
     shapes = boxes.shape, scores.shape, angles.shape
     if shapes != ((len(boxes), 4), (len(boxes),), (len(boxes),)):
         raise InputError(
             "expected boxes (N, 4), scores (N,) and perhaps angles (N,) of the detector, got "
             f"{', '.join(map(str, shapes))}"
         )
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise InputError("expected finite boxes and scores of the detector, got others")
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()) or np.isinf(angles).any():
+        raise InputError("expected finite boxes, scores and angles of the detector, got others")
     order = np.argsort(-scores, kind="stable")
     return Found(boxes[order], scores[order], angles[order])
 
