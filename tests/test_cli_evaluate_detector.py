@@ -100,6 +100,29 @@ def test_labels_in_another_form(tmp_path: Path, capsys: Any, asked: list[Fixed])
     assert content["labels"] == [{"name": str(labels), "sha256": sha256(labels)}]
 
 
+def test_which_detector_is_measured(
+    tmp_path: Path, capsys: Any, asked: list[Fixed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Path | None, dict[str, Any]]] = []
+
+    def make(path: Path | None, **options: Any) -> Fixed:
+        made.append((path, options))
+        return Fixed(options["min_score"])
+
+    monkeypatch.setattr(module, "FaceDetector", make)
+    faces = folder(tmp_path / "faces", {"a.png": [FACE]})
+    weights = tmp_path / "mine.onnx"
+    weights.write_bytes(b"not opened")
+    common = ("evaluate-detector", faces, "--json", "-")
+    _, out, _ = run(capsys, *common, "--weights", weights)
+    assert json.loads(out)["detector"] == {"name": "Fixed", "sha256": sha256(weights)}
+    _, out, _ = run(capsys, *common, "--min-size", "12.5")
+    assert json.loads(out)["detector"]["sha256"] is None
+    low = {"min_score": LOW_SCORE}
+    assert made == [(weights, low | {"min_size": None}), (None, low | {"min_size": 12.5})]
+    assert not asked
+
+
 def test_it_writes_a_report(tmp_path: Path, capsys: Any, asked: list[Fixed]) -> None:
     pytest.importorskip("matplotlib")
     faces = folder(tmp_path / "faces", {"a.png": [FACE], "b.png": []})
@@ -125,6 +148,9 @@ def test_it_writes_a_report(tmp_path: Path, capsys: Any, asked: list[Fixed]) -> 
         ("{faces} --fit-convention --convention brows", 9, "got both"),
         ("{faces} --category face", 9, "categories are of COCO's JSON"),
         ("{faces} --yunet {faces}/no.onnx", 6, "no such YuNet file"),
+        ("{faces} --yunet a.onnx --weights b.onnx", 2, "are of aadn's detector, not of --yunet"),
+        ("{faces} --yunet a.onnx --min-size 0", 2, "are of aadn's detector, not of --yunet"),
+        ("{faces} --weights {faces}/no.onnx", 6, "no.onnx"),
         ("{faces} --json {faces}", 7, "it is a folder"),
         ("{faces} --out {faces}/boxes.json", 7, "is a file"),
     ],

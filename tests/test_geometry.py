@@ -195,9 +195,9 @@ def test_units_of_a_sampling_grid() -> None:
 
 def test_the_extent_of_a_turned_face_by_hand() -> None:
     box = np.array([[7.0, 6, 13, 14]])  # 6 by 8 about (10, 10)
-    np.testing.assert_allclose(turned_extent(box, 0), box)
-    np.testing.assert_allclose(turned_extent(box, 180), box)
-    np.testing.assert_allclose(turned_extent(box, -90), [[6, 7, 14, 13]])
+    np.testing.assert_allclose(turned_extent(box, np.zeros(1)), box)
+    np.testing.assert_allclose(turned_extent(box, np.array(180.0)), box)
+    np.testing.assert_allclose(turned_extent(box, np.array([-90])), [[6, 7, 14, 13]])
     reach = np.sqrt((3**2 + 4**2) / 2)
     expected = [[10 - reach, 10 - reach, 10 + reach, 10 + reach]]
     np.testing.assert_allclose(turned_extent(box, np.array([45.0])), expected)
@@ -209,7 +209,7 @@ def test_the_extent_is_tight_around_the_ellipse(w: float, h: float, angle: float
     ellipse = np.stack([w / 2 * np.cos(around), h / 2 * np.sin(around)], axis=1)
     cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     points = ellipse @ np.array([[cos, -sin], [sin, cos]]).T
-    found = turned_extent(np.array([[-w / 2, -h / 2, w / 2, h / 2]]), angle)[0]
+    found = turned_extent(np.array([[-w / 2, -h / 2, w / 2, h / 2]]), np.array(angle))[0]
     np.testing.assert_allclose(found, box_of_points(points), atol=1e-3 * max(w, h))
 
 

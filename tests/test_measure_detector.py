@@ -29,6 +29,7 @@ from aadn.evaluation.measure_detector import (
     measure_detector,
 )
 from aadn.geometry import transform, turning
+from aadn.inference.detections import Detections
 from aadn.inference.detectors import IDENTITY, BoxTransform
 
 FloatArray = NDArray[np.float64]
@@ -43,6 +44,11 @@ def seen(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
     x, y, w, h = stats[1:, :4].T.astype(float)
     scores = [float(np.median(image[..., 2][labels == i])) / 255 for i in range(1, count)]
     return np.stack([x, y, x + w - 1, y + h - 1], axis=1), np.array(scores)
+
+
+def always(answer: Any) -> Any:
+    """A detector that finds the same in every picture."""
+    return lambda image: answer
 
 
 def spot(box: tuple[float, float, float, float], score: float) -> tuple[Any, ...]:
@@ -188,9 +194,9 @@ def test_the_fit_of_a_folder_is_used_for_it(tmp_path: Path) -> None:
 
 
 def test_angles_are_measured_against_the_roll(pictures: list[FaceBoxes]) -> None:
-    def knows(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def knows(image: NDArray[np.uint8]) -> Detections:
         boxes, scores = seen(image)
-        return boxes, scores, np.full(len(boxes), -176.0)
+        return Detections(boxes, scores, np.full(len(boxes), -176.0))
 
     setting = DetectionSetting(rolls=(180.0, 0.0))
     turned, upright = measure_detector(knows, pictures, setting).rolls
@@ -204,10 +210,10 @@ def test_angles_are_measured_against_the_roll(pictures: list[FaceBoxes]) -> None
 
 def test_finds_are_put_in_order() -> None:
     boxes = np.array([[0.0, 0, 1, 1], [0, 0, 2, 2]])
-    found = look(lambda image: (boxes, [0.2, 0.7], [10, -20]), np.zeros((4, 4, 3), np.uint8))
+    found = look(always((boxes, [0.2, 0.7], [10, -20])), np.zeros((4, 4, 3), np.uint8))
     assert found.boxes[:, 2].tolist() == [2, 1]
     assert found.angles.tolist() == [-20, 10]
-    nothing = look(lambda image: ([], []), np.zeros((4, 4, 3), np.uint8))
+    nothing = look(always(([], [])), np.zeros((4, 4, 3), np.uint8))
     assert [part.shape for part in nothing] == [(0, 4), (0,), (0,)]
 
 
@@ -227,7 +233,7 @@ def test_finds_are_put_in_order() -> None:
 )
 def test_a_detector_that_gives_something_else(answer: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        look(lambda image: answer, np.zeros((4, 4, 3), np.uint8))
+        look(always(answer), np.zeros((4, 4, 3), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -339,7 +345,7 @@ def test_a_report_without_faces_or_mistakes_replaces_one_with_them(
     out = tmp_path / "out"
     write_detector_report(report_of(measure_detector(seen, pictures)), out)
     (out / "mine.txt").write_text("stays")
-    nothing = measure_detector(lambda image: ([], []), pictures[1:])
+    nothing = measure_detector(always(([], [])), pictures[1:])
     write_detector_report(report_of(nothing), out)
     assert sorted(p.name for p in out.iterdir()) == ["mine.txt", "report.json", "report.md"]
     assert "## Curve" not in (out / "report.md").read_text("utf-8")

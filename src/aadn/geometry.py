@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from aadn.errors import InputError
 
@@ -233,27 +233,6 @@ def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.
         borderValue=BORDER_VALUE,
     )
     return np.asarray(crop, np.uint8)
-
-
-def turned_extent(boxes: NDArray[np.floating], angles: ArrayLike) -> FloatArray:
-    """The upright boxes (N, 4) around faces that are turned in the picture plane.
-
-    A face is taken for the ellipse that its own box (w, h) encloses. Turned about the box's centre
-    by the angle a, it reaches √((w/2·cos a)² + (h/2·sin a)²) to either side and
-    √((w/2·sin a)² + (h/2·cos a)²) up and down: less than the box's corners, which no face fills.
-
-    Args:
-        boxes: (N, 4), each in the frame of its face.
-        angles: (N,) or a single one, in degrees; which way they go makes no difference.
-    """
-    turn = np.radians(np.asarray(angles, np.float64))
-    half = (np.asarray(boxes[:, 2:], np.float64) - boxes[:, :2]) / 2
-    centre = boxes[:, :2] + half
-    cos, sin = np.cos(turn), np.sin(turn)
-    width = np.hypot(half[:, 0] * cos, half[:, 1] * sin)
-    height = np.hypot(half[:, 0] * sin, half[:, 1] * cos)
-    reach = np.stack([width, height], axis=1)
-    return np.hstack([centre - reach, centre + reach])
 
 
 def turning(width: int, height: int, angle: float) -> tuple[FloatArray, int, int]:

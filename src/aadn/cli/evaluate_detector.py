@@ -13,13 +13,14 @@ from aadn.evaluation.detection import OVERLAP
 from aadn.evaluation.detector_report import DetectorReport, write_detector_report
 from aadn.evaluation.measure_detector import (
     LOW_SCORE,
-    AnyDetector,
     DetectionSetting,
     measure_detector,
 )
 from aadn.evaluation.plots import check_plot
 from aadn.files import sha256
-from aadn.inference.detectors import MIN_SCORE, YuNet, default_detector
+from aadn.inference.detections import MIN_SCORE, Detector
+from aadn.inference.detectors import YuNet, default_detector
+from aadn.inference.face_detector import FaceDetector
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class EvaluateDetector:
         out: Folder for a report: numbers, curve, pictures of what was missed and of false alarms.
         json: File for the numbers as JSON; - is standard output, and the table then goes to
             standard error.
+        weights: .onnx file of another network of the default detector's kind.
+        min_size: The smallest face to find, in pixels of its longer side, or, below 1, as a share
+            of the picture's; it decides on how large a copy of the picture the detector looks.
         yunet: YuNet .onnx file to measure, instead of the default detector.
     """
 
@@ -63,6 +67,8 @@ class EvaluateDetector:
     rolls: tuple[float, ...] = (0.0,)
     out: Path | None = None
     json: Path | None = None
+    weights: Path | None = None
+    min_size: float | None = None
     yunet: Path | None = None
 
     def run(self) -> int:
@@ -93,6 +99,8 @@ class EvaluateDetector:
             raise UsageError(
                 f"--labels are of one folder, got {len(self.folders)}; several need a {BOXES} each"
             )
+        if self.yunet is not None and (self.weights, self.min_size) != (None, None):
+            raise UsageError("--weights and --min-size are of aadn's detector, not of --yunet")
         self._setting().check()
         json = output(self.json)
         for file in (json, self.out and self.out / "report.md"):
@@ -120,11 +128,14 @@ class EvaluateDetector:
         files = [self.labels] if self.labels else [folder / BOXES for folder in self.folders]
         labels = tuple({"name": str(file), "sha256": sha256(file)} for file in files)
         detected = measure_detector(detector, pictures, self._setting())
-        name = type(detector).__name__
-        file = None if self.yunet is None else sha256(self.yunet)
-        return DetectorReport(name, detected, file, labels)
+        name, file = type(detector).__name__, self.yunet or self.weights
+        return DetectorReport(name, detected, sha256(file) if file else None, labels)
 
-    def _detector(self) -> AnyDetector:
+    def _detector(self) -> Detector:
         """The detector, asked for scores so low that the curve has its end."""
         low = min(LOW_SCORE, self.min_score)
-        return default_detector(low) if self.yunet is None else YuNet(self.yunet, low)
+        if self.yunet is not None:
+            return YuNet(self.yunet, low)
+        if self.weights is None and self.min_size is None:
+            return default_detector(low)
+        return FaceDetector(self.weights, min_score=low, min_size=self.min_size)

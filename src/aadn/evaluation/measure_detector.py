@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,10 @@ from aadn.evaluation.box_conventions import (
 from aadn.evaluation.detection import IGNORED, OVERLAP, Outcomes, match
 from aadn.geometry import areas, intersections, transform, turn_picture, turned_extent, turning
 from aadn.images import load_image
-from aadn.inference.detectors import IDENTITY, MIN_SCORE, BoxTransform
+from aadn.inference.detections import MIN_SCORE, Detector
+from aadn.inference.detectors import IDENTITY, BoxTransform
 
 FloatArray = NDArray[np.float64]
-
-AnyDetector = Callable[[NDArray[np.uint8]], Any]
-"""From an RGB picture (H, W, 3) uint8 to landmark boxes (N, 4), scores (N,) and, if it knows them,
-angles (N,) in degrees."""
 
 LOW_SCORE = 0.05
 """What a detector should be asked for, so that the curve has its low end (our choice)."""
@@ -142,7 +139,7 @@ class Detected:
 
 
 def measure_detector(
-    detector: AnyDetector,
+    detector: Detector,
     pictures: Sequence[FaceBoxes],
     setting: DetectionSetting | None = None,
     *,
@@ -181,7 +178,7 @@ def measure_detector(
 
 
 def _found(
-    detector: AnyDetector,
+    detector: Detector,
     pictures: Sequence[FaceBoxes],
     rolls: Sequence[float],
     progress: bool | None,
@@ -202,7 +199,7 @@ def _found(
     return shapes, found
 
 
-def look(detector: AnyDetector, image: NDArray[np.uint8]) -> Found:
+def look(detector: Detector, image: NDArray[np.uint8]) -> Found:
     """What a detector finds in an RGB picture; InputError if it gives something else."""
     answer = detector(image)
     try:
@@ -237,7 +234,7 @@ def labels_at(record: FaceBoxes, shape: tuple[int, int], roll: float) -> FloatAr
     matrix, _, _ = turning(*shape, roll)
     low, high = record.boxes[:, :2], record.boxes[:, 2:]
     moved = transform((low + high) / 2, matrix) - (low + high) / 2
-    return turned_extent(record.boxes + np.tile(moved, 2), roll)
+    return turned_extent(record.boxes + np.tile(moved, 2), np.array(roll))
 
 
 def compare(
