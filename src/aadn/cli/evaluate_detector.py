@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aadn.cli.common import STDOUT, Folders, UsageError, check_writable, output
-from aadn.data.face_boxes import BOXES, FaceBoxes, read_face_boxes
+from aadn.data.face_boxes import BOXES, read_face_boxes
 from aadn.evaluation.box_conventions import Convention
 from aadn.evaluation.detection import OVERLAP
 from aadn.evaluation.detector_report import DetectorReport, write_detector_report
@@ -114,18 +114,15 @@ class EvaluateDetector:
             self.convention, self.fit_convention, self.overlap, self.min_score, self.rolls
         )
 
-    def _pictures(self) -> list[FaceBoxes]:
-        """The labelled pictures of all folders; a folder that is named twice counts once."""
-        return [
+    def _measure(self) -> DetectorReport:
+        folders = list(dict.fromkeys(self.folders))
+        pictures = [
             record
-            for folder in dict.fromkeys(self.folders)
+            for folder in folders
             for record in read_face_boxes(folder, self.labels, category=self.category)
         ]
-
-    def _measure(self) -> DetectorReport:
-        pictures = self._pictures()
         detector = self._detector()
-        files = [self.labels] if self.labels else [folder / BOXES for folder in self.folders]
+        files = [self.labels] if self.labels else [folder / BOXES for folder in folders]
         labels = tuple({"name": str(file), "sha256": sha256(file)} for file in files)
         detected = measure_detector(detector, pictures, self._setting())
         name, file = type(detector).__name__, self.yunet or self.weights
