@@ -4,10 +4,15 @@ Pixel coordinates are float (x, y); (0, 0) is the *centre* of the top-left pixel
 (x0, y0, x1, y1) in the same coordinates. A matrix is (2, 3) float64 and maps (x, y, 1) to (x', y').
 Crop units, in which networks give points, go from 0 at the left (top) edge of a crop to 1 at its
 right (bottom) edge.
+
+An angle is in degrees in (-180, 180], clockwise as one sees the picture; 0 is a face upright. The
+box of a turned face is tight around its landmarks once it is turned upright about the box's centre;
+so its outline in the picture is the box turned by the angle about that centre.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -31,15 +36,21 @@ BORDER_VALUE = (127, 127, 127)
 """What a crop shows beyond the picture's border: a flat grey that no face has (our choice)."""
 
 
-def box_of_points(points: NDArray[np.floating]) -> FloatArray:
+def box_of_points(points: NDArray[np.floating], angle: float = 0.0) -> FloatArray:
     """Tight box (x0, y0, x1, y1) around points (L, 2); rows with NaN are left out.
 
-    Raises InputError if no finite point is left.
+    With an angle, that of the points of a face turned by it: see above. Raises InputError if no
+    finite point is left.
     """
     finite = points[np.isfinite(points).all(axis=1)]
     if len(finite) == 0:
         raise InputError("expected at least one finite point to draw a box around, got none")
-    return np.concatenate([finite.min(axis=0), finite.max(axis=0)]).astype(np.float64)
+    if angle == 0:
+        return np.concatenate([finite.min(axis=0), finite.max(axis=0)]).astype(np.float64)
+    level = np.asarray(finite, np.float64) @ turn(-angle).T
+    low, high = level.min(axis=0), level.max(axis=0)
+    centre, half = turn(angle) @ (low + high) / 2, (high - low) / 2
+    return np.concatenate([centre - half, centre + half])
 
 
 def turned_extent(boxes: NDArray[np.floating], angles: NDArray[np.floating]) -> FloatArray:
@@ -72,12 +83,19 @@ class Crop:
     size: int
 
     @classmethod
-    def around(cls, box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR) -> Crop:
+    def around(
+        cls,
+        box: NDArray[np.floating],
+        size: int,
+        factor: float = CROP_FACTOR,
+        angle: float = 0.0,
+    ) -> Crop:
         """The crop around a box (4,), its side `factor` times the longer side of the box.
 
-        Raises InputError for a box without extent.
+        A face turned by `angle` is upright in it. Raises InputError for a box without extent, or an
+        angle that is not finite.
         """
-        return cls(crop_matrix(box, size, factor), size)
+        return cls(crop_matrix(box, size, factor, angle), size)
 
     @property
     def scale(self) -> float:
@@ -146,11 +164,14 @@ def read_map(cells: NDArray[np.floating], units: NDArray[np.floating]) -> FloatA
     return np.asarray(read, np.float64).ravel()
 
 
-def crop_matrix(box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR) -> FloatArray:
+def crop_matrix(
+    box: NDArray[np.floating], size: int, factor: float = CROP_FACTOR, angle: float = 0.0
+) -> FloatArray:
     """Matrix from picture pixels to the pixels of a square crop around a box.
 
-    The crop has `size`×`size` pixels, its centre is the box's centre, and its side covers
-    `factor` times the longer side of the box. Raises InputError for a box without extent.
+    The crop has `size`×`size` pixels, its centre is the box's centre, its side covers `factor`
+    times the longer side of the box, and it is turned by `angle`. Raises InputError for a box
+    without extent, or an angle that is not finite.
     """
     x0, y0, x1, y1 = (float(v) for v in box)
     side = factor * max(x1 - x0, y1 - y0)
@@ -158,14 +179,44 @@ def crop_matrix(box: NDArray[np.floating], size: int, factor: float = CROP_FACTO
         raise InputError(
             f"expected a box x0 < x1, y0 < y1 of finite numbers, got ({x0}, {y0}, {x1}, {y1})"
         )
-    scale = size / side
-    middle = (size - 1) / 2
-    return np.array(
-        [
-            [scale, 0.0, middle - scale * (x0 + x1) / 2],
-            [0.0, scale, middle - scale * (y0 + y1) / 2],
-        ]
-    )
+    linear = size / side * turn(-angle)
+    centre = np.array([x0 + x1, y0 + y1])
+    return np.column_stack([linear, (size - 1) / 2 - linear @ centre / 2])
+
+
+def turn(angle: float) -> FloatArray:
+    """The (2, 2) matrix that turns vectors (x, y) by an angle; quarter turns are exact.
+
+    Raises InputError for an angle that is not finite.
+    """
+    if not math.isfinite(angle):
+        raise InputError(f"expected an angle in degrees, got {angle}")
+    quarters = round(angle / 90)
+    rest = math.radians(angle - 90 * quarters)
+    cos, sin = math.cos(rest), math.sin(rest)
+    for _ in range(quarters % 4):
+        cos, sin = -sin, cos
+    matrix: FloatArray = np.array([[cos, -sin], [sin, cos]]) + 0.0  # no -0.0
+    return matrix
+
+
+def wrapped(angles: NDArray[np.floating]) -> FloatArray:
+    """Angles in degrees, any shape, brought to (-180, 180]; those that are there stay exactly."""
+    wide = np.asarray(angles, np.float64)
+    within: FloatArray = np.minimum(wide - 360 * np.ceil((wide - 180) / 360), 180)
+    return within
+
+
+def corners(box: NDArray[np.floating], angle: float = 0.0) -> FloatArray:
+    """The corners (4, 2) of a box (4,) turned by an angle about its centre.
+
+    They go around clockwise, from the one that is at the top left of the upright face.
+    """
+    x0, y0, x1, y1 = np.asarray(box, np.float64)
+    centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+    upright = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    outline: FloatArray = centre + (upright - centre) @ turn(angle).T
+    return outline
 
 
 def compose(second: FloatArray, first: FloatArray) -> FloatArray:
