@@ -30,7 +30,7 @@ from aadn.evaluation.scores import Measured, Scores
 from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
 from aadn.inference.backend import Card
-from aadn.inference.detectors import Detector
+from aadn.inference.detections import Detections, Detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.landmarker import Landmarker
 from aadn.schemes import IBUG68, Scheme
@@ -220,10 +220,10 @@ def finder(samples: list[Sample], shift: Callable[[int], FloatArray]) -> Any:
     """A detector that finds a face that is none, and the right box moved by `shift(i)`."""
     by_colour = {round(10 * p): i for i, p in enumerate((2, 6, 9, 11))}
 
-    def detector(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    def detector(image: NDArray[np.uint8]) -> Detections:
         i = by_colour[int(image[0, 0, 0])]
         right = samples[i].box + shift(i)
-        return np.stack([[0.0, 0, 20, 20], right]), np.array([0.99, 0.6])
+        return Detections(np.stack([[0.0, 0, 20, 20], right]), np.array([0.99, 0.6]), np.zeros(2))
 
     return detector
 

