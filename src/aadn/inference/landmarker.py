@@ -405,6 +405,10 @@ class Landmarker:
                 uncertainty[i] = crop.length_to_picture(estimates.uncertainty[i])
         if estimates.occlusion is not None:
             occlusion[:] = estimates.occlusion
+        calibration = self.card.quality
+        quality = np.full(count, np.nan, np.float32)
+        if calibration is not None and estimates.uncertainty is not None:
+            quality = calibration(estimates.points, estimates.uncertainty, self.card.scheme)
         return Faces(
             points,
             estimates.visibility,
@@ -416,6 +420,7 @@ class Landmarker:
             self.card.visibility_threshold,
             self.card.crop_factor,
             angles=np.concatenate([look.angles for look in looks]).astype(np.float32),
+            quality=quality,
         )
 
 
