@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from aadn.errors import InputError, MissingDependencyError
-from aadn.evaluation.plots import plot_bars, plot_ced, plot_maps, plot_reliability
+from aadn.evaluation.detection import Curve
+from aadn.evaluation.plots import (
+    plot_bars,
+    plot_ced,
+    plot_detection,
+    plot_maps,
+    plot_reliability,
+)
 
 pytest.importorskip("matplotlib")
 
@@ -26,13 +33,14 @@ def draw_all(folder: Path) -> list[Path]:
     plot_bars({"plain": 1.5, "r = 16": 2.25}, folder / "bars.svg", ylabel="parameters, M")
     plot_maps([{"face": FACE, "P": MAP}], folder / "maps.svg")
     plot_reliability({"all": DIAGRAM}, folder / "reliability.svg")
+    plot_detection({"all": found(1, 0, 1)}, folder / "detection.svg", 0.5)
     return sorted(folder.iterdir())
 
 
 @pytest.mark.slow
 def test_the_same_plot_is_the_same_file(tmp_path: Path) -> None:
     first, second = (draw_all(tmp_path / name) for name in ("a", "b"))
-    assert len(first) == 4
+    assert len(first) == 5
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert b"<dc:date>" not in one.read_bytes()
@@ -62,6 +70,30 @@ def test_reliability_names_its_curves_with_their_counts(tmp_path: Path) -> None:
     plot_reliability({"all": DIAGRAM, "mask": DIAGRAM}, tmp_path / "r.svg")
     written = texts(tmp_path / "r.svg")
     assert {"all (1,234)", "mask (1,234)", "predicted probability"} <= set(written)
+
+
+def found(*right: int, faces: int = 2) -> Curve:
+    """The curve of finds with descending scores in one picture with so many faces."""
+    count = np.arange(1, len(right) + 1)
+    hits = np.cumsum(right)
+    recall = hits / faces if faces else np.full(len(right), np.nan)
+    return Curve(1 - count / 10, recall, hits / count, (count - hits).astype(float), faces)
+
+
+def test_detection_curves_are_named_with_their_average_precision(tmp_path: Path) -> None:
+    curves = {"0°": found(1, 0, 1), "90°": found(0, 1), "180°": found()}
+    plot_detection(curves, tmp_path / "curve.svg", 0.75)
+    written = texts(tmp_path / "curve.svg")
+    assert {"0° (AP 0.833)", "90° (AP 0.250)", "180° (AP 0.000)"} <= set(written)
+    assert {"false alarms a picture", "recall, % of the faces", "recall, %"} <= set(written)
+
+
+def test_wrong_detection_curves(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="at least one curve"):
+        plot_detection({}, tmp_path / "c.png", 0.5)
+    with pytest.raises(InputError, match="curve 'a': expected pictures with faces"):
+        plot_detection({"a": found(0, faces=0)}, tmp_path / "c.png", 0.5)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

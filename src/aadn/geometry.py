@@ -35,6 +35,9 @@ CROP_FACTOR = 1.3
 BORDER_VALUE = (127, 127, 127)
 """What a crop shows beyond the picture's border: a flat grey that no face has (our choice)."""
 
+MAX_TURNED = 32_766
+"""OpenCV's affine warp makes no picture with a longer side."""
+
 
 def box_of_points(points: NDArray[np.floating], angle: float = 0.0) -> FloatArray:
     """Tight box (x0, y0, x1, y1) around points (L, 2); rows with NaN are left out.
@@ -281,3 +284,59 @@ def warp(image: NDArray[np.uint8], matrix: FloatArray, size: int) -> NDArray[np.
         borderValue=BORDER_VALUE,
     )
     return np.asarray(crop, np.uint8)
+
+
+def turning(width: int, height: int, angle: float) -> tuple[FloatArray, int, int]:
+    """How a picture is turned about its centre, and the size of a picture that then holds it all.
+
+    Args:
+        width, height: of the picture in pixels.
+        angle: degrees, clockwise as one sees the picture.
+
+    Returns:
+        The matrix from the picture's pixels to those of the turned one, whose width and height.
+    """
+    linear = turn(angle)
+    cos, sin = linear[:, 0]
+    across = int(np.ceil(width * abs(cos) + height * abs(sin) - 1e-6))
+    down = int(np.ceil(width * abs(sin) + height * abs(cos) - 1e-6))
+    middle, turned = (np.array([w - 1, h - 1]) / 2 for w, h in ((width, height), (across, down)))
+    return np.hstack([linear, (turned - linear @ middle)[:, None]]), across, down
+
+
+def turn_picture(image: NDArray[np.uint8], angle: float) -> NDArray[np.uint8]:
+    """An RGB picture (H, W, 3) turned by `turning`; the rest of the larger one is BORDER_VALUE.
+
+    By multiples of 90° each pixel stays as it is, otherwise bilinear. Raises InputError for a
+    picture that has more than MAX_TURNED pixels a side once it is turned.
+    """
+    quarters, rest = divmod(angle, 90)
+    if rest == 0:
+        return np.ascontiguousarray(np.rot90(image, -int(quarters)))
+    matrix, width, height = turning(image.shape[1], image.shape[0], angle)
+    if max(width, height) > MAX_TURNED:
+        raise InputError(
+            f"expected a picture that has at most {MAX_TURNED} pixels a side once it is turned by "
+            f"{angle:g}°, got {width}×{height}; shrink it"
+        )
+    turned = cv2.warpAffine(
+        image,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=BORDER_VALUE,
+    )
+    return np.asarray(turned, np.uint8)
+
+
+def intersections(boxes: FloatArray, others: FloatArray) -> FloatArray:
+    """The areas (N, M) that boxes (N, 4) share with others (M, 4)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(axis=2), np.float64)
+
+
+def areas(boxes: FloatArray) -> FloatArray:
+    """The areas (N,) of boxes (N, 4)."""
+    return np.asarray(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1), np.float64)

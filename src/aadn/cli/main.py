@@ -27,13 +27,14 @@ VERBS = {
     "detect": "Detect",
     "train": "Train",
     "evaluate": "Evaluate",
+    "evaluate-detector": "EvaluateDetector",
     "export": "Export",
     "datasets": "Datasets",
     "ablate": "Ablate",
     "cost": "Cost",
     "features": "Features",
 }
-"""Each is a module of this package, loaded when it is needed, and its class there."""
+"""Each is a module of this package, with _ for -, loaded when it is needed, and its class there."""
 
 EPILOGUE = """\
 `aadn --version` prints the version, `aadn VERB --help` the options of a verb.
@@ -120,7 +121,7 @@ def _parse(arguments: list[str]) -> Verb:
 
 
 def _verb(name: str) -> Any:
-    return getattr(importlib.import_module(f"aadn.cli.{name}"), VERBS[name])
+    return getattr(importlib.import_module(f"aadn.cli.{name.replace('-', '_')}"), VERBS[name])
 
 
 @contextlib.contextmanager

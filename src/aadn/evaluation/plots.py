@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import InputError, MissingDependencyError
+from aadn.evaluation.detection import Curve, average_precision
 from aadn.evaluation.metrics import auc, failure_rate
 from aadn.files import write_whole
 
@@ -138,6 +139,67 @@ def plot_reliability(
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of which it is true")
     below.set(xlabel="predicted probability", ylabel="entries", yscale="log", ylim=(0.8, 2 * most))
     for one in (axes, below):
+        one.grid(alpha=0.3)
+    figure.legend(loc="outside upper left", frameon=False)
+    _write(figure, path)
+
+
+def plot_detection(curves: Mapping[str, Curve], path: str | Path, min_score: float) -> None:
+    """Draw what a detector does at each minimum score, in two ways side by side.
+
+    To the left the recall over the false alarms a picture, on a logarithmic axis (what has none
+    stands at its left end); to the right the precision over the recall. A dot marks `min_score`.
+
+    Args:
+        curves: name to curve, each of pictures with faces; at least one.
+        path: a .png or .svg file, written whole or not at all.
+        min_score: where the dots are.
+
+    Raises:
+        InputError: for another suffix, no curve or a curve without faces.
+        MissingDependencyError, OutputError: as `plot_ced`.
+    """
+    check_plot(path)
+    if not curves:
+        raise InputError("expected at least one curve to plot, got none")
+    for name, curve in curves.items():
+        if not curve.faces:
+            raise InputError(f"curve {name!r}: expected pictures with faces, got none")
+    alarms = np.concatenate([curve.false_alarms for curve in curves.values()])
+    lowest = min(0.1, float(alarms[alarms > 0].min(initial=0.1))) / 2
+    highest = max(1.0, float(alarms.max(initial=0.0)))
+    figure = _figure(10, 4.4 + 0.21 * len(curves))  # the legend stands above
+    left, right = figure.subplots(1, 2)
+    for i, (name, curve) in enumerate(curves.items()):
+        style = {
+            "color": COLOURS[i % len(COLOURS)],
+            "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
+        }
+        recall, precision = 100 * curve.recall, 100 * curve.precision
+        x = np.maximum(curve.false_alarms, lowest)
+        ends = 100 * np.array([0.0, *curve.recall[-1:]])
+        left.plot(
+            np.concatenate([[lowest], x, [highest]]),
+            np.concatenate([ends[:1], recall, ends[-1:]]),
+            drawstyle="steps-post",
+            label=f"{name} (AP {average_precision(curve):.3f})",
+            **style,
+        )
+        right.plot(recall, precision, **style)
+        taken = int(np.count_nonzero(curve.scores >= min_score))
+        if taken:
+            dot = {"marker": "o", "markersize": 5, "color": style["color"]}
+            left.plot(x[taken - 1], recall[taken - 1], **dot)
+            right.plot(recall[taken - 1], precision[taken - 1], **dot)
+    left.set(
+        xscale="log",
+        xlim=(lowest, highest),
+        ylim=(0, 100),
+        xlabel="false alarms a picture",
+        ylabel="recall, % of the faces",
+    )
+    right.set(xlim=(0, 100), ylim=(0, 101), xlabel="recall, %", ylabel="precision, % of the finds")
+    for one in (left, right):
         one.grid(alpha=0.3)
     figure.legend(loc="outside upper left", frameon=False)
     _write(figure, path)

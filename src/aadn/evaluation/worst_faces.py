@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,12 +12,12 @@ from tqdm import tqdm
 
 from aadn.data.samples import Sample
 from aadn.evaluation.report import Report
+from aadn.evaluation.sheet import captioned, cross, line, sheet, write_jpeg
 from aadn.faces import OCCLUSION_GRID, Face
-from aadn.files import remove, write_whole
+from aadn.files import remove
 from aadn.geometry import Crop, box_of_points
 from aadn.media.draw import draw
-from aadn.media.encode import encode
-from aadn.palette import EDGE, HIDDEN, SEEN, TRUTH, Colour
+from aadn.palette import EDGE, HIDDEN, SEEN, TRUTH
 from aadn.schemes import Scheme
 
 Image = NDArray[np.uint8]
@@ -32,9 +31,6 @@ SIZE = 480
 MARGIN = 1.4
 """Side of a shown face over the longer side of the box around both its true and its predicted
 landmarks (our choice)."""
-
-QUALITY = 92
-"""Of the JPEG files (our choice)."""
 
 
 def write_worst_faces(report: Report, folder: Path, progress: bool | None = None) -> list[str]:
@@ -68,10 +64,10 @@ def write_worst_faces(report: Report, folder: Path, progress: bool | None = None
         )
         stem = _stem(report.samples[i])
         names.append(f"{place:02d}_nme_{nme[i]:.2f}_{stem}.jpg")
-        _write(folder / "worst" / names[-1], tile)
-        tiles.append(_captioned(tile, f"{place}.  NME {nme[i]:.2f} %", stem))
+        write_jpeg(folder / "worst" / names[-1], tile)
+        tiles.append(captioned(tile, f"{place}.  NME {nme[i]:.2f} %", stem))
     if tiles:
-        _write(folder / "worst.jpg", _sheet(tiles))
+        write_jpeg(folder / "worst.jpg", sheet(tiles, LEGEND))
     else:
         remove(folder / "worst.jpg")
     for path in (folder / "worst").glob("[0-9][0-9]_nme_*.jpg"):
@@ -126,7 +122,7 @@ def face_picture(
     points, truth = crop.to_crop(predicted), crop.to_crop(sample.points)
     known = np.isfinite(truth).all(axis=1)
     for a, b in zip(points[known], truth[known], strict=True):
-        _line(shown, a, b, TRUTH, 1)
+        line(shown, a, b, TRUTH, 1)
     face = Face(
         points.astype(np.float32),
         visibility.astype(np.float32),
@@ -139,60 +135,22 @@ def face_picture(
     )
     shown = draw(shown, face, contours=False, boxes=False)
     for point in truth[known]:
-        _cross(shown, point)
+        cross(shown, point)
     return shown
 
 
-def _cross(canvas: Image, at: NDArray[np.floating], reach: float = 3.5) -> None:
-    for colour, thickness in ((EDGE, 4), (TRUTH, 2)):
-        for side in (1, -1):
-            step = reach * np.array([1, side])
-            _line(canvas, at - step, at + step, colour, thickness)
+def _seen(canvas: Image, at: tuple[int, int]) -> None:
+    cv2.circle(canvas, at, 6, EDGE, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(canvas, at, 5, SEEN, cv2.FILLED, cv2.LINE_AA)
 
 
-def _line(
-    canvas: Image,
-    start: NDArray[np.floating],
-    end: NDArray[np.floating],
-    colour: Colour,
-    thickness: int,
-) -> None:
-    a, b = (np.rint(point * 16).astype(int).tolist() for point in (start, end))
-    cv2.line(canvas, a, b, colour, thickness, cv2.LINE_AA, 4)  # in sixteenths of a pixel
+def _hidden(canvas: Image, at: tuple[int, int]) -> None:
+    cv2.circle(canvas, at, 6, HIDDEN, 2, cv2.LINE_AA)
 
 
-def _captioned(tile: Image, *lines: str) -> Image:
-    strip = np.full((24 * len(lines) + 8, tile.shape[1], 3), 255, np.uint8)
-    for i, text in enumerate(lines):
-        _text(strip, text, (8, 24 * i + 22))
-    return np.concatenate([strip, tile])
+def _labelled(canvas: Image, at: tuple[int, int]) -> None:
+    cross(canvas, np.array(at, np.float64), 5)
 
 
-def _text(canvas: Image, text: str, at: tuple[int, int]) -> None:
-    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.55, EDGE, 1, cv2.LINE_AA)
-
-
-def _sheet(tiles: Sequence[Image], columns: int = 5, gap: int = 8) -> Image:
-    """Tiles of one size in rows, and below them what the marks mean."""
-    columns = min(columns, len(tiles))
-    height, width = tiles[0].shape[:2]
-    rows = -(-len(tiles) // columns)
-    legend = 40
-    total = (rows * (height + gap) + gap + legend, max(columns * (width + gap) + gap, 560), 3)
-    sheet = np.full(total, 255, np.uint8)
-    for i, tile in enumerate(tiles):
-        y, x = (gap + (i // columns) * (height + gap), gap + (i % columns) * (width + gap))
-        sheet[y : y + height, x : x + width] = tile
-    middle = total[0] - legend // 2
-    cv2.circle(sheet, (20, middle), 6, EDGE, cv2.FILLED, cv2.LINE_AA)
-    cv2.circle(sheet, (20, middle), 5, SEEN, cv2.FILLED, cv2.LINE_AA)
-    _text(sheet, "predicted, seen", (34, middle + 6))
-    cv2.circle(sheet, (206, middle), 6, HIDDEN, 2, cv2.LINE_AA)
-    _text(sheet, "predicted, hidden", (220, middle + 6))
-    _cross(sheet, np.array([416.0, middle]), 5)
-    _text(sheet, "labelled", (430, middle + 6))
-    return sheet
-
-
-def _write(path: Path, image: Image) -> None:
-    write_whole(path, encode(image, path, quality=QUALITY))
+LEGEND = ((_seen, "predicted, seen"), (_hidden, "predicted, hidden"), (_labelled, "labelled"))
+"""The marks of a shown face."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -12,25 +13,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.data.pts import read_pts
-from aadn.geometry import FloatArray
 from aadn.images import list_images, load_image
 from aadn.occlude.cutouts import Cutouts
 from aadn.occlude.overlay import FaceFrame, Overlay
 from aadn.occlude.textures import Look, Paints
 from aadn.occlude.training import paint_occluders
 from aadn.schemes import IBUG68
+from aadn.training.config import Tell, nothing
 from aadn.training.face_detector.scenes import Album, Photograph
-from aadn.training.face_detector.sources import Source, from_json
+from aadn.training.face_detector.sources import Kind, Source, from_json
 
-GROUPS = ("ilc", "groups", "inet")
-LABELLED = ("afw", "helen", "lfpw", "ytf")
-PORTRAITS = ("masks", "hair")
+
+@dataclass(frozen=True)
+class Set:
+    """A set of pictures: where it is, how it is labelled, and how often a portrait is painted.
+
+    `painted` is how often each labelled portrait is there with occluders, beside once without.
+    """
+
+    folder: str
+    kind: Kind
+    painted: int = 0
+
+
+SETS = {
+    "ilc": Set("faces/ilc2021_mask", "scenes"),
+    "groups": Set("faces/groups_pseudo", "scenes"),
+    "inet": Set("faces/inet_faces_pseudo", "scenes"),
+    "masks": Set("real_masks", "portraits"),
+    "hair": Set("hair_faces", "portraits"),
+    "afw": Set("300w/afw", "labelled", painted=5),
+    "helen": Set("300w/helen/trainset", "labelled", painted=5),
+    "lfpw": Set("300w/lfpw/trainset", "labelled", painted=5),
+    "ytf": Set("ytf68/train", "labelled", painted=2),
+}
+"""What is trained on."""
+
+EXAMPLES = 60
+"""Faces whose skin and hair are pasted as occluders."""
 
 HELD_OUT = 5
 """One picture in so many without faces, in the order of their names, never trains: it validates."""
-
-VARIANTS = {"afw": 5, "helen": 5, "lfpw": 5, "ytf": 2}
-"""How often each labelled portrait is there with occluders, beside once without."""
 
 
 class _Painter:
@@ -67,46 +90,59 @@ class _Painter:
         return overlay.over(image)
 
 
-def load_album(data: Path, labels: Path, *, processes: int = 2, tell=print) -> Album:
-    """Read and paint what `labels` names below `data`."""
+def load_album(data: Path, labels: Path, *, processes: int = 1, tell: Tell = nothing) -> Album:
+    """The sets below `data`, as labelled in `labels` (see `sources.label`), in memory.
 
-    def of(name: str) -> list[Source]:
-        return list(from_json((labels / f"{name}.json").read_text(), data))
-
-    groups = [_photograph(s) for name in GROUPS for s in of(name)]
-    portraits = [_photograph(s) for name in PORTRAITS for s in of(name)]
-    for name in LABELLED:
-        sources = of(name)
-        portraits += [_photograph(s) for s in sources]
-        if not (sources[0].path.with_suffix(".pts")).is_file():
-            continue
-        examples = [s.path.with_suffix(".pts") for s in sources[:60]]
-        painter = _Painter([data / "occluders", data / "cutouts"], examples)
-        work = [(s, v) for s in sources if len(s.faces) == 1 for v in range(VARIANTS[name])]
-        with get_context("fork").Pool(processes, _start, (painter,)) as pool:
-            images = pool.imap(_paint, [(s.path, v) for s, v in work], chunksize=16)
-            portraits += [
-                Photograph.of(image, s.faces, s.ignored)
-                for (s, _), image in zip(work, images, strict=True)
-            ]
-        tell(f"{name}: {len(sources)} portraits, {len(work)} painted")
+    Occluders are painted in as many processes as are given; `tell` is given a line for each set.
+    """
+    groups: list[Photograph] = []
+    portraits: list[Photograph] = []
+    for name, place in SETS.items():
+        sources = list(from_json((labels / f"{name}.json").read_text("utf-8"), data))
+        own = groups if place.kind == "scenes" else portraits
+        own += [Photograph.of(load_image(s.path), s.faces, s.ignored) for s in sources]
+        if place.painted:
+            own += _painted(data, sources, place.painted, processes)
+        tell(f"{name}: {len(sources)} pictures")
     files = list_images(data / "faces/negatives/images")
     none = np.empty((0, 5)), np.empty((0, 4))
     empty = [Photograph.of(load_image(f), *none) for i, f in enumerate(files) if i % HELD_OUT]
     return Album(groups, portraits, empty)
 
 
+def _painted(data: Path, sources: Sequence[Source], times: int, processes: int) -> list[Photograph]:
+    """Labelled portraits with occluders over them."""
+    labels = [s.path.with_suffix(".pts") for s in sources]
+    painter = _Painter([data / "occluders", data / "cutouts"], labels[:EXAMPLES])
+    work = [(s, seed) for s in sources if len(s.faces) == 1 for seed in range(times)]
+    with opencv_on_one_thread(), get_context("fork").Pool(processes, _start, (painter,)) as pool:
+        images = pool.imap(_paint, [(s.path, seed) for s, seed in work], chunksize=16)
+        return [
+            Photograph.of(image, s.faces, s.ignored)
+            for (s, _), image in zip(work, images, strict=True)
+        ]
+
+
+@contextmanager
+def opencv_on_one_thread() -> Iterator[None]:
+    """Let OpenCV work without its threads: processes forked meanwhile would wait for them for ever.
+
+    They stay behind in the first process, even where the forked one asks for none.
+    """
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
 _painter: list[_Painter] = []
 
 
 def _start(painter: _Painter) -> None:
-    cv2.setNumThreads(1)
     _painter[:] = [painter]
 
 
 def _paint(work: tuple[Path, int]) -> NDArray[np.uint8]:
     return _painter[0](work)
-
-
-def _photograph(source: Source) -> Photograph:
-    return Photograph.of(load_image(source.path), source.faces, source.ignored)

@@ -21,6 +21,7 @@ from aadn.files import write_whole
 from aadn.models.face_detector import FaceDetectorNetwork, cell_middles
 from aadn.training.config import Tell, nothing
 from aadn.training.distributed import bf16, own_random_numbers
+from aadn.training.face_detector.album import opencv_on_one_thread
 from aadn.training.face_detector.scenes import MOST, Album, draw_scene
 from aadn.training.face_detector.targets import Truth, losses
 from aadn.training.optimiser import move_average
@@ -106,16 +107,13 @@ def _loader(album: Album, config: DetectorConfig, first: int) -> Iterator[dict[s
 
 def _alone(_: int) -> None:
     """A worker computes on one thread."""
-    import cv2
-
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
 def train(album: Album, config: DetectorConfig, *, tell: Tell = nothing) -> FaceDetectorNetwork:
     """Train as configured; the mean of the weights. Raises InputError if the loss explodes."""
     device = torch.device(config.device)
-    with own_random_numbers(device):
+    with own_random_numbers(device), opencv_on_one_thread():
         torch.manual_seed(config.seed)
         return _train(album, config, device, tell)
 

@@ -14,19 +14,25 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.data.pts import read_pts
-from aadn.geometry import box_of_points, invert, scale_of, transform, warp
+from aadn.geometry import (
+    FloatArray,
+    box_of_points,
+    invert,
+    scale_of,
+    transform,
+    turned_extent,
+    warp,
+)
 from aadn.images import load_image
 from aadn.inference.detectors import BoxTransform, Detector
 from aadn.inference.landmarker import Landmarker
-
-FloatArray = NDArray[np.float64]
 
 SURE = 0.045
 """Mean uncertainty, in sides of the box, below which the landmark network counts as sure (our
@@ -35,8 +41,14 @@ choice)."""
 SMALLEST = 20
 """Pixels of a face's longer side below which nobody asks the landmark network."""
 
+GUESSES = (0.5, 0.7, 0.9)
+"""Sides of guessed boxes in a portrait's middle, over its shorter side."""
+
 TURNS = 3
 """How often the landmark network looks at a face, each time levelled by what it said before."""
+
+
+Kind = Literal["labelled", "portraits", "scenes"]
 
 
 @dataclass
@@ -109,20 +121,10 @@ def _crop(face: FloatArray, size: int, factor: float) -> FloatArray:
 
 
 def extent(faces: FloatArray) -> FloatArray:
-    """Boxes (N, 4) x0, y0, x1, y1 about the ellipses in faces' turned boxes (N, 5)."""
-    angle = np.radians(np.nan_to_num(faces[:, 4]))
-    cos, sin = np.cos(angle), np.sin(angle)
-    half = (
-        np.stack(
-            [
-                np.hypot(faces[:, 2] * cos, faces[:, 3] * sin),
-                np.hypot(faces[:, 2] * sin, faces[:, 3] * cos),
-            ],
-            axis=1,
-        )
-        / 2
-    )
-    return np.hstack([faces[:, :2] - half, faces[:, :2] + half])
+    """Boxes (N, 4) x0, y0, x1, y1 about faces (N, 5), see `turned_extent`."""
+    half = faces[:, 2:4] / 2
+    boxes = np.hstack([faces[:, :2] - half, faces[:, :2] + half])
+    return turned_extent(boxes, np.nan_to_num(faces[:, 4]))
 
 
 def overlaps(boxes: FloatArray, others: FloatArray) -> FloatArray:
@@ -140,19 +142,32 @@ def _upright(boxes: FloatArray) -> FloatArray:
     return np.hstack([boxes[:, :2] + size / 2, size, np.full((len(boxes), 1), np.nan)])
 
 
-def labelled_portraits(folder: Path, teacher: Detector) -> list[Source]:
-    """Pictures with `.pts` files; what the teacher finds beside their faces is ignored."""
+def label(kind: Kind, folder: Path, landmarker: Landmarker, teacher: Detector) -> list[Source]:
+    """The pictures of a set and their faces; how they are found depends on the set's kind.
+
+    `labelled` portraits have `.pts` files; `portraits` have no labels, and those of whose landmarks
+    the network is not sure are left out; of `scenes`, the boxes are in `boxes.json`.
+    """
+    if kind == "labelled":
+        return _labelled(folder, teacher)
+    if kind == "portraits":
+        return _portraits(folder, landmarker, teacher)
+    return _scenes(folder, landmarker)
+
+
+def _labelled(folder: Path, teacher: Detector) -> list[Source]:
     sources: dict[Path, Source] = {}
     for file in sorted(folder.glob("*.pts")):
         path = file.with_suffix(".jpg")
         source = sources.setdefault(path, Source(path))
         source.faces = np.vstack([source.faces, face_of(read_pts(file))])
-    for source in tqdm(sources.values(), f"{folder.name}", disable=None):
+    for source in tqdm(sources.values(), str(folder), disable=None):
         _ignore_more(source, load_image(source.path), teacher)
     return list(sources.values())
 
 
 def _ignore_more(source: Source, image: NDArray[np.uint8], teacher: Detector) -> None:
+    """What the teacher finds beside the faces that are labelled is ignored."""
     boxes = np.asarray(teacher(image)[0], np.float64)
     if len(boxes):
         known = np.vstack([extent(source.faces), source.ignored])
@@ -160,72 +175,67 @@ def _ignore_more(source: Source, image: NDArray[np.uint8], teacher: Detector) ->
         source.ignored = np.vstack([source.ignored, new])
 
 
-GUESSES = (0.5, 0.7, 0.9)
-"""Sides of guessed boxes in a portrait's middle, over its shorter side."""
-
-
-def portraits(folder: Path, landmarker: Landmarker, teacher: Detector) -> list[Source]:
-    """Pictures of one main face each, without labels; those where the network is not sure go."""
+def _portraits(folder: Path, landmarker: Landmarker, teacher: Detector) -> list[Source]:
     sources = []
-    files = [p for p in sorted(folder.glob("*.jpg"))]
-    for file in tqdm(files, folder.name, disable=None):
+    for file in tqdm(sorted(folder.glob("*.jpg")), str(folder), disable=None):
         image = load_image(file)
-        height, width = image.shape[:2]
-        middle = [(width - 1) / 2, (height - 1) / 2]
-        guesses = [[*middle, s * min(height, width), s * min(height, width), 0.0] for s in GUESSES]
-        boxes = np.asarray(teacher(image)[0], np.float64)
-        if len(boxes):
-            size = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-            guesses.append(_upright(boxes[[int(size.argmax())]])[0].tolist())
-        start = np.nan_to_num(np.array(guesses))
+        side = min(image.shape[:2])
+        start = _guesses(image, teacher)
         faces, unsure = settled(landmarker, [image] * len(start), start)
         best = int(unsure.argmin())
-        large = faces[best, 2:4].max() > 0.25 * min(height, width)
-        if unsure[best] < SURE and large:
-            source = Source(file, faces[best : best + 1])
+        if unsure[best] < SURE and faces[best, 2:4].max() > 0.25 * side:
+            source = Source(file, faces[[best]])
             _ignore_more(source, image, teacher)
             sources.append(source)
     return sources
 
 
-def scenes(folder: Path, landmarker: Landmarker) -> tuple[list[Source], BoxTransform]:
-    """Pictures with the boxes of `boxes.json`, and the median map from these to landmark boxes."""
-    given: dict[str, Any] = json.loads((folder / "boxes.json").read_text())
-    ignore: dict[str, Any] = {}
-    if (folder / "ignore.json").is_file():
-        ignore = json.loads((folder / "ignore.json").read_text())
-    sources, looked, boxes_of, where = [], [], [], []
-    for name, rows in tqdm(sorted(given.items()), folder.name, disable=None):
-        boxes = np.array(rows, np.float64).reshape(-1, 4)
-        others = np.array(ignore.get(name, []), np.float64).reshape(-1, 5)[:, :4]
-        source = Source(folder / "images" / name, _upright(boxes), others)
-        sources.append(source)
-        large = (
-            np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).max(axis=1) >= SMALLEST)
-            if len(boxes)
-            else []
-        )
-        if len(large) == 0:
-            continue
-        image = load_image(source.path)
-        faces, unsure = settled(
-            landmarker, [image] * len(large), np.nan_to_num(source.faces[large])
-        )
-        for i, face, doubt in zip(large, faces, unsure, strict=True):
-            near = overlaps(extent(face[None]), boxes[[i]])[0, 0] > 0.4
-            if doubt < SURE and near:
-                looked.append(face)
-                boxes_of.append(boxes[i])
-                where.append((source, int(i)))
-    fitted = median_map(np.array(boxes_of).reshape(-1, 4), np.array(looked).reshape(-1, 5))
+def _guesses(image: NDArray[np.uint8], teacher: Detector) -> FloatArray:
+    """Where a portrait's face may be (N, 5): in the middle, or the teacher's largest."""
+    height, width = image.shape[:2]
+    side = np.array(GUESSES) * min(height, width)
+    middle = np.tile([(width - 1) / 2, (height - 1) / 2], (len(side), 1))
+    guesses = np.hstack([middle, side[:, None], side[:, None], np.zeros((len(side), 1))])
+    boxes = np.asarray(teacher(image)[0], np.float64)
+    if len(boxes):
+        largest = int((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).argmax())
+        guesses = np.vstack([guesses, np.nan_to_num(_upright(boxes[[largest]]))])
+    return guesses
+
+
+def _scenes(folder: Path, landmarker: Landmarker) -> list[Source]:
+    """The boxes that people drew, mapped to boxes around the landmarks."""
+    sources = list(_drawn(folder))
+    sure: list[tuple[Source, int, FloatArray]] = []
+    for source in tqdm(sources, str(folder), disable=None):
+        large = np.flatnonzero(source.faces[:, 2:4].max(axis=1, initial=0) >= SMALLEST)
+        if len(large):
+            images = [load_image(source.path)] * len(large)
+            faces, unsure = settled(landmarker, images, np.nan_to_num(source.faces[large]))
+            near = overlaps(extent(faces), extent(source.faces[large])).diagonal() > 0.4
+            for i, face in zip(
+                large[near & (unsure < SURE)], faces[near & (unsure < SURE)], strict=True
+            ):
+                sure.append((source, int(i), face))
+    given = np.array([extent(source.faces[[i]])[0] for source, i, _ in sure]).reshape(-1, 4)
+    fitted = median_map(given, np.array([face for *_, face in sure]).reshape(-1, 5))
     for source in sources:
-        if len(source.faces):
-            mapped = fitted(extent(source.faces))
-            source.faces = _upright(mapped)
-    for (source, i), face in zip(where, looked, strict=True):
+        source.faces = _upright(fitted(extent(source.faces)))
+    for source, i, face in sure:
         if overlaps(extent(face[None]), extent(source.faces[[i]]))[0, 0] > 0.5:
             source.faces[i] = face
-    return sources, fitted
+    return sources
+
+
+def _drawn(folder: Path) -> Iterator[Source]:
+    """The pictures of a folder with `boxes.json`, boxes as they are there."""
+    given: dict[str, Any] = json.loads((folder / "boxes.json").read_text("utf-8"))
+    file = folder / "ignore.json"
+    ignore: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    for name, rows in sorted(given.items()):
+        boxes = np.array(rows, np.float64).reshape(-1, 4)
+        others = np.array([row[:4] for row in ignore.get(name, [])], np.float64).reshape(-1, 4)
+        yield Source(folder / "images" / name, _upright(boxes), others)
 
 
 def median_map(boxes: FloatArray, faces: FloatArray) -> BoxTransform:

