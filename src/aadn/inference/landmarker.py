@@ -97,7 +97,7 @@ class Landmarker:
             detector: any callable from an RGB picture to `Detections`, or to boxes (N, 4) and
                 scores (N,) alone, see `aadn.inference.detectors`; None for `default_detector()`,
                 made when first needed.
-            threads: that compute the network; None for one for each core.
+            threads: that compute the network, and the default detector; None for one for each core.
             max_pixels: larger pictures are refused before they are decoded.
             min_score: faces that the default detector scores lower, in [0, 1], are left out.
             min_size: the smallest face that the default detector looks for, in pixels, or below 1
@@ -138,7 +138,7 @@ class Landmarker:
         finding = {"min_score": min_score, "min_size": min_size}
         self._finding = {name: value for name, value in finding.items() if value is not None}
         # With numbers to check at once, else when it is needed.
-        self._default = default_detector(**self._finding) if self._finding else None
+        self._default = self._made() if self._finding else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
@@ -191,7 +191,7 @@ class Landmarker:
         """
         detector = self._detector or self._default
         if detector is None:
-            detector = self._default = default_detector(**self._finding)
+            detector = self._default = self._made()
         found = _detections(detector(_picture(image)))
         if self.max_faces is not None:
             # As they come, which with a detector of one's own may not be the best first.
@@ -326,6 +326,9 @@ class Landmarker:
                 return Result(source, image, self._answers([request])[0])
         except AadnError as error:
             return Result(source, image, error=error)
+
+    def _made(self) -> Detector:
+        return default_detector(**self._finding, threads=self._threads)
 
     def _load(self, source: Source) -> Image:
         return load_image(source, max_pixels=self.max_pixels)
