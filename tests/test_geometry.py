@@ -341,3 +341,87 @@ def test_what_boxes_share() -> None:
     assert intersections(boxes, others).tolist() == [[4, 0, 0], [0, 0, 2]]
     assert areas(boxes).tolist() == [16, 2]
     assert intersections(boxes[:0], others).shape == (0, 3)
+
+
+def test_a_turned_crop_by_hand() -> None:
+    # The face's right eye is above its left one: it is turned by a quarter, clockwise.
+    crop = Crop.around(np.array([10.0, 40, 30, 80]), 120, 1.5, 90)
+    # As upright, -10…50 × 30…90; what lies above the picture's (20, 60) is left of the middle.
+    points = np.array([[20.0, 60], [20, 50], [20, 70], [30, 60]])
+    expected = [[59.5, 59.5], [39.5, 59.5], [79.5, 59.5], [59.5, 39.5]]
+    np.testing.assert_allclose(crop.to_crop(points), expected)
+    assert crop.scale == pytest.approx(2)
+
+
+def test_without_an_angle_a_crop_is_the_scaled_one() -> None:
+    box = np.array([10.1, 40.3, 30.7, 80.2], np.float32)
+    x0, y0, x1, y1 = (float(v) for v in box)
+    scale = 160 / (1.3 * (y1 - y0))
+    shift = [159 / 2 - scale * (x0 + x1) / 2, 159 / 2 - scale * (y0 + y1) / 2]
+    expected = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    assert crop_matrix(box, 160).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("angle", [np.nan, np.inf])
+def test_an_angle_is_a_number(angle: float) -> None:
+    with pytest.raises(InputError, match="an angle in degrees"):
+        Crop.around(np.array([0.0, 0, 1, 1]), 32, angle=angle)
+
+
+@given(x=place, y=place, w=extent, h=extent, angle=st.floats(-400, 400))
+def test_turned_points_and_back(x: float, y: float, w: float, h: float, angle: float) -> None:
+    box = np.array([x, y, x + w, y + h])
+    crop = Crop.around(box, 96, 1.3, angle)
+    outline = corners(box, angle)
+    assert np.abs(crop.to_picture(crop.to_crop(outline)) - outline).max() <= 1e-4
+    # In the crop the turned box is upright, and where the upright box is in an upright crop.
+    upright = Crop.around(box, 96).to_crop(corners(box))
+    np.testing.assert_allclose(crop.to_crop(outline), upright, atol=1e-6)
+
+
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_a_turned_picture_has_the_same_crop(quarters: int) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (50, 70, 3)).astype(np.uint8)
+    turned = np.ascontiguousarray(np.rot90(image, -quarters))
+    # Pixel (30, 20) of the picture, turned clockwise once, twice, three times.
+    x, y = [(30, 20), (29, 30), (39, 29), (20, 39)][quarters]
+    assert (turned[y, x] == image[20, 30]).all()
+    crop, expected = (
+        Crop.around(np.array([x - 8, y - 8, x + 8, y + 8.0]), 33, 1.3, angle).cut(picture)
+        for picture, x, y, angle in ((turned, x, y, 90 * quarters), (image, 30, 20, 0))
+    )
+    # OpenCV samples at 1/32 pixel, and neighbours differ by up to 255.
+    assert np.abs(crop.astype(int) - expected).max() <= 16
+
+
+def test_angles_are_wrapped() -> None:
+    angles = np.array([0, 180, -180, 181, -181, 540, -540, 359.5, 0.1])
+    expected = [0, 180, 180, -179, 179, 180, 180, -0.5, 0.1]
+    assert wrapped(angles).tolist() == expected
+
+
+@given(st.floats(-1e6, 1e6))
+def test_wrapped_angles_turn_alike(angle: float) -> None:
+    (once,) = wrapped(np.array([angle]))
+    assert -180 < once <= 180
+    assert wrapped(np.array([once])) == once
+    np.testing.assert_allclose(turn(once), turn(angle), atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [-180, -90, 0, 90, 180, 270, 360, 450])
+def test_quarter_turns_are_exact(angle: int) -> None:
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][angle // 90 % 4]
+    assert turn(angle).tolist() == [[cos, -sin], [sin, cos]]
+
+
+@given(st.floats(-180, 180), st.integers(0, 99))
+def test_the_box_of_turned_points(angle: float, seed: int) -> None:
+    points = np.random.default_rng(seed).uniform(0, 100, (7, 2))
+    x0, y0, x1, y1 = box_of_points(points)
+    centre = np.array([60.0, 40])
+    turned = centre + (points - centre) @ turn(angle).T
+    box = box_of_points(turned, angle)
+    # As large as that of the upright points, its centre where theirs was turned to.
+    np.testing.assert_allclose(box[2:] - box[:2], [x1 - x0, y1 - y0], atol=1e-9)
+    middle = centre + turn(angle) @ (np.array([x0 + x1, y0 + y1]) / 2 - centre)
+    np.testing.assert_allclose((box[:2] + box[2:]) / 2, middle, atol=1e-9)
