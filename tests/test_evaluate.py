@@ -462,8 +462,8 @@ def test_uncertainty_is_judged_whatever_the_size_of_the_picture(tmp_path: Path) 
 
 
 def test_uncertainty_of_missed_faces_does_not_count(samples: list[Sample]) -> None:
-    detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0.6, 0, 0.6)[i])
-    scores = measured(Doubting(DISTANCES[[0, 2]]), samples, detector, boxes="detector").scores
+    detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0, 0.6, 0.6)[i])
+    scores = measured(Doubting(DISTANCES[[0, 1]]), samples, detector, boxes="detector").scores
     assert scores.uncertainty_ratio == close(1)
 
 

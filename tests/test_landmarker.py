@@ -193,7 +193,7 @@ def test_one_picture_is_not_several(landmarker: Landmarker) -> None:
 
 
 def test_faces_go_through_the_network_together() -> None:
-    backend = StubBackend()
+    backend = StubBackend(uncertainty=None)
     landmarker = Landmarker(backend, upright_boxes)
     list(landmarker.stream([dotted((50, 60))] * 3))  # those of a picture
     assert backend.calls == [2, 2, 2]

@@ -141,6 +141,13 @@ def test_quarter_turns_are_tried_where_the_network_is_unsure(angle: int) -> None
     assert faces.angles.tolist() == wrapped(np.array([angle])).tolist()
 
 
+@pytest.mark.parametrize("said", [30, 120, 210])
+def test_a_detector_that_takes_a_face_for_turned_is_not_believed(said: int) -> None:
+    faces = Landmarker(Eyes(), detects(said))(face(300))
+    np.testing.assert_allclose(faces.points[0], dots(300), atol=0.3)
+    assert faces.angles[0] == pytest.approx(-60, abs=LEVEL)
+
+
 def test_without_uncertainty_a_face_counts_as_upright() -> None:
     network = Eyes(unsure=False)
     faces = Landmarker(network).align(face(180), [BOX])

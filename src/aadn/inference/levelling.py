@@ -21,8 +21,7 @@ validation faces the error grows by 0.01 % of the inter-ocular distance up to th
 30°, by 2 % up to 60°; under training's occluders by 0.01 %, 0.3 % and 4 %."""
 
 TURNS = (90.0, 180.0, 270.0)
-"""Angles at which a face of unknown angle is looked at, unless the network is sure of it as it
-stands."""
+"""Angles by which a face is turned further where the network is not sure of it as it stands."""
 
 SURE = 0.03
 """The network is sure of a face where its mean uncertainty is below this share of the crop's side.
@@ -30,8 +29,8 @@ Our choice: it is sure of all upright validation faces, of 96 % under training's
 none that is turned by 90° or more; of the others it sees the roll to 15°."""
 
 BETTER = 0.9
-"""A face of unknown angle counts as turned where its mean uncertainty, so turned, is below this
-share of what it is as the face stands (our choice: upright faces are more frequent)."""
+"""A face counts as turned further where its mean uncertainty, so turned, is below this share of
+what it is as the face stands (our choice: mostly it stands as it is said to)."""
 
 
 class Target(NamedTuple):
@@ -88,11 +87,11 @@ Ask = Callable[[NDArray[np.uint8]], Estimates]
 def level(ask: Ask, card: Card, targets: Sequence[Target], *, alike: bool = False) -> Looks:
     """Look at faces so that they are upright in their crops.
 
-    Those whose angle nobody knows are looked at as they stand, and where the network is not sure of
-    them, by quarter turns too, of which that with the lowest mean uncertainty is kept (a network
-    without uncertainty is asked once). Then those whose eyes are off level by more than LEVEL are
-    looked at once more, turned by as much; the box stays. Each step asks for all its faces
-    together; faces that are upright already take one look.
+    They are looked at by the angles that are said, or as they stand where nobody knows. Where the
+    network is not sure of what it sees, they are turned further by quarters, and that turn with the
+    lowest mean uncertainty is kept (a network without uncertainty is asked once). Then those whose
+    eyes are off level by more than LEVEL are looked at once more, turned by as much; the box stays.
+    Each step asks for all its faces together; faces that are upright already take one look.
 
     Args:
         ask: the network.
@@ -101,21 +100,20 @@ def level(ask: Ask, card: Card, targets: Sequence[Target], *, alike: bool = Fals
         alike: look again at all faces as soon as one needs it: answers depend on the number of
             crops in the last bit, and so are those of the same boxes and angles given as exact.
     """
-    angles = np.array([target.angle for target in targets], np.float64)
-    unknown = np.isnan(angles)
-    looks = _look(ask, card, targets, np.where(unknown, 0.0, angles))
-    unsure = _unsure(looks, unknown)
+    exact = np.array([target.exact for target in targets], bool)
+    angles = np.nan_to_num(np.array([target.angle for target in targets], np.float64))
+    looks = _look(ask, card, targets, angles)
+    unsure = np.flatnonzero(~exact & ~_sure(looks))
     if len(unsure):
         looks = _best_turns(ask, card, targets, looks, unsure)
-    exact = np.array([target.exact for target in targets], bool)
     roll = np.where(exact, 0.0, _roll(looks, card.scheme))
     tilted = np.abs(roll) > LEVEL
-    turned = unknown & (looks.angles != 0)  # asked with the other turns
+    turned = looks.angles != angles  # asked with the other turns
     again = np.flatnonzero(tilted | turned)
     if not len(again):
         return looks
     # In float32, as they are given out, so that they give the same crop when they come back.
-    aims = np.where(tilted, wrapped((looks.angles + roll).astype(np.float32)), looks.angles)
+    aims = np.where(exact, angles, wrapped((looks.angles + roll * tilted).astype(np.float32)))
     rows = np.arange(len(targets)) if alike else again
     return _replaced(looks, rows, _look(ask, card, _of(targets, rows), aims[rows]))
 
@@ -136,20 +134,20 @@ def _of(targets: Sequence[Target], rows: NDArray[np.intp]) -> list[Target]:
     return [targets[int(row)] for row in rows]
 
 
-def _unsure(looks: Looks, unknown: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Of the faces of unknown angle those that may stand in another way, (U,)."""
+def _sure(looks: Looks) -> NDArray[np.bool_]:
+    """Of which faces the network is sure, (N,); of all where it does not say."""
     uncertainty = _mean_uncertainty(looks)
     if uncertainty is None:
-        return np.empty(0, np.intp)
-    return np.flatnonzero(unknown & (uncertainty >= SURE * looks.pixels.shape[1]))
+        return np.ones(len(looks), bool)
+    return np.asarray(uncertainty < SURE * looks.pixels.shape[1])
 
 
 def _best_turns(
     ask: Ask, card: Card, targets: Sequence[Target], looks: Looks, unsure: NDArray[np.intp]
 ) -> Looks:
     """The looks, those at `unsure` faces each by its best quarter turn."""
-    others = _of(targets, unsure) * len(TURNS)
-    turned = _look(ask, card, others, wrapped(np.repeat(TURNS, len(unsure))))
+    aims = np.add.outer(TURNS, looks.angles[unsure]).ravel().astype(np.float32)
+    turned = _look(ask, card, _of(targets, unsure) * len(TURNS), wrapped(aims))
     here, there = _mean_uncertainty(looks), _mean_uncertainty(turned)
     assert here is not None
     assert there is not None
