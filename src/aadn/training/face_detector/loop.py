@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import time
@@ -30,6 +31,12 @@ SIDES = (256, 320, 384, 512, 640)
 """Sides of training pictures in pixels; a batch has one of them, and as many pixels as others."""
 
 CHECKPOINT = "last.pt"
+
+EVERY = 100
+"""Steps between two lines of the log."""
+
+CLIP = 5.0
+"""Gradients longer than this are shortened to it (our choice)."""
 
 
 @dataclass(frozen=True)
@@ -115,106 +122,112 @@ def train(album: Album, config: DetectorConfig, *, tell: Tell = nothing) -> Face
     device = torch.device(config.device)
     with own_random_numbers(device), opencv_on_one_thread():
         torch.manual_seed(config.seed)
-        return _train(album, config, device, tell)
+        learner = _Learner(config, device)
+        config.out.mkdir(parents=True, exist_ok=True)
+        settings = {name: str(value) for name, value in asdict(config).items()}
+        write_whole(config.out / "config.json", json.dumps(settings, indent=1) + "\n")
+        began = kept = time.monotonic()
+        steps = range(learner.step, config.steps)
+        batches = _loader(album, config, learner.step)
+        for step in tqdm(steps, initial=steps.start, total=config.steps, unit="step", disable=None):
+            learner.learn(next(batches))
+            last = step + 1 == config.steps
+            if (step + 1) % EVERY == 0 or last:
+                record = learner.means() | {"seconds": round(time.monotonic() - began, 1)}
+                with (config.out / "metrics.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(record) + "\n")
+                tell(json.dumps(record))
+            if time.monotonic() - kept > config.keep or last:
+                kept = time.monotonic()
+                learner.keep()
+        return learner.result()
 
 
-def _train(
-    album: Album, config: DetectorConfig, device: torch.device, tell: Tell
-) -> FaceDetectorNetwork:
-    network = FaceDetectorNetwork()
-    if config.initial is not None:
-        network.load_state_dict(
-            torch.load(config.initial, map_location="cpu", weights_only=True)["average"]
-        )
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [
+class _Learner:
+    """The network, the mean of its weights, and its optimiser; at a step of the run."""
+
+    def __init__(self, config: DetectorConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.half = bf16(config.precision, device)
+        self.step = 0
+        network = FaceDetectorNetwork()
+        if config.initial is not None:
+            network.load_state_dict(_state(config.initial, torch.device("cpu"))["average"])
+        self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.average = {name: t.detach().clone() for name, t in network.state_dict().items()}
+        decayed = [p for p in network.parameters() if p.ndim > 1]
+        others = [p for p in network.parameters() if p.ndim <= 1]
+        groups = [
             {"params": decayed, "weight_decay": config.weight_decay},
             {"params": others, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        fused=True,
-    )
-    first, checkpoint = 0, config.out / CHECKPOINT
-    if config.resume and checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        average = state["average"]
-        optimiser.load_state_dict(state["optimiser"])
-        first = state["step"]
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_whole(
-        config.out / "config.json",
-        json.dumps({k: str(v) for k, v in asdict(config).items()}, indent=1) + "\n",
-    )
-    half = bf16(config.precision, device)
-    network.train()
-    began = kept = time.monotonic()
-    totals: dict[str, float | Tensor] = {}
-    log = (config.out / "metrics.jsonl").open("a", encoding="utf-8")
-    bar = tqdm(
-        range(first, config.steps), initial=first, total=config.steps, unit="step", disable=None
-    )
-    batches = _loader(album, config, first)
-    for step in bar:
-        batch = next(batches)
-        lr = (
-            config.learning_rate
-            * min(1.0, (step + 1) / config.warmup)
-            * 0.5
-            * (1 + math.cos(math.pi * step / config.steps))
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        images = batch["images"].to(device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        self._totals: dict[str, Tensor] = {}
+        self._count = 0
+        if config.resume and (config.out / CHECKPOINT).is_file():
+            state = _state(config.out / CHECKPOINT, device)
+            network.load_state_dict(state["network"])
+            self.average = state["average"]
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.step = state["step"]
+
+    def learn(self, batch: dict[str, Tensor]) -> None:
+        """One step."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        images = batch["images"].to(self.device, non_blocking=True)
+        images = images.permute(0, 3, 1, 2).float().div(255)
         images = images.contiguous(memory_format=torch.channels_last)
-        truth = Truth(batch["faces"], batch["there"], batch["ignored"]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            raw = network(images)
-        middles, strides = (t.to(device) for t in cell_middles(*images.shape[2:]))
+        truth = Truth(batch["faces"], batch["there"], batch["ignored"]).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            raw = self.network(images)
+        middles, strides = (t.to(self.device) for t in cell_middles(*images.shape[2:]))
         terms = losses(raw, middles, strides, truth)
-        optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        move_average(average, network, config.average, step)
+        self.optimiser.zero_grad(set_to_none=True)
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self.optimiser.step()
+        move_average(self.average, self.network, self.config.average, self.step)
+        self.step += 1
+        self._count += 1
         for name, term in terms.items():
-            totals[name] = totals.get(name, 0.0) + term.detach()
-        if (step + 1) % 100 == 0 or step + 1 == config.steps:
-            means = {name: round(float(total) / 100, 4) for name, total in totals.items()}
-            if not math.isfinite(means["loss"]):
-                raise InputError("the loss is not finite; try a lower learning rate")
-            record = {"step": step + 1, **means, "seconds": round(time.monotonic() - began, 1)}
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-            tell(json.dumps(record))
-            totals = {}
-        if time.monotonic() - kept > config.keep or step + 1 == config.steps:
-            kept = time.monotonic()
-            _keep(checkpoint, network, average, optimiser, step + 1)
-    log.close()
-    network.load_state_dict(average)
-    return network.cpu().eval()
+            self._totals[name] = self._totals.get(name, 0) + term.detach()
+
+    def _rate(self) -> float:
+        """Linear warm-up, then half a cosine to 0."""
+        config = self.config
+        warm = min(1.0, (self.step + 1) / config.warmup)
+        return (
+            config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.step / config.steps))
+        )
+
+    def means(self) -> dict[str, float]:
+        """Of the loss and its terms since the last call; InputError if they are not finite."""
+        means = {name: round(float(t) / self._count, 4) for name, t in self._totals.items()}
+        if not math.isfinite(means["loss"]):
+            raise InputError("the loss is not finite; try a lower learning rate")
+        self._totals, self._count = {}, 0
+        return {"step": self.step, **means}
+
+    def keep(self) -> None:
+        """Write what a resumed run needs."""
+        content = io.BytesIO()
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, content)
+        write_whole(self.config.out / CHECKPOINT, content.getvalue())
+
+    def result(self) -> FaceDetectorNetwork:
+        """The network with the mean of its weights, on the CPU, not in training."""
+        network = FaceDetectorNetwork()
+        network.load_state_dict(self.average)
+        return network.eval()
 
 
-def _keep(
-    path: Path,
-    network: FaceDetectorNetwork,
-    average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    import io
-
-    content = io.BytesIO()
-    state = {
-        "network": network.state_dict(),
-        "average": average,
-        "optimiser": optimiser.state_dict(),
-        "step": step,
-    }
-    torch.save(state, content)
-    write_whole(path, content.getvalue())
+def _state(path: Path, device: torch.device) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return state

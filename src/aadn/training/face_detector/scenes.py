@@ -1,6 +1,7 @@
 """Training pictures for the face detector: pieces of sources, turned, scaled, pasted, photographed.
 
-Everything is drawn from one generator, so a seed gives the same pictures. All ranges are our choice.
+Everything is drawn from one generator, so a seed gives the same pictures. All ranges are our
+choice.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -108,13 +110,15 @@ def _mosaic(album: Album, side: int, rng: Rng) -> Scene:
     """Two to four rows of two to four pieces."""
     scene = Scene(np.empty((side, side, 3), np.uint8), np.empty((0, 6)), np.empty((0, 4)))
     rows = _split(side, rng)
-    for top, bottom in zip(rows, rows[1:], strict=False):
+    for top, bottom in pairwise(rows):
         columns = _split(side, rng)
-        for left, right in zip(columns, columns[1:], strict=False):
+        for left, right in pairwise(columns):
             piece = _piece(album, bottom - top, right - left, rng)
             scene.image[top:bottom, left:right] = piece.image
-            scene.faces = np.vstack([scene.faces, piece.faces + [left, top, 0, 0, 0, 0]])
-            scene.ignored = np.vstack([scene.ignored, piece.ignored + [left, top, left, top]])
+            scene.faces = np.vstack([scene.faces, piece.faces + np.array([left, top, 0, 0, 0, 0])])
+            scene.ignored = np.vstack(
+                [scene.ignored, piece.ignored + np.array([left, top, left, top])]
+            )
     return scene
 
 
@@ -136,7 +140,7 @@ def _pasted(album: Album, side: int, rng: Rng) -> Scene:
         if any(math.hypot(x - a, y - b) < 0.9 * (size + c) for a, b, c in taken):
             continue
         portrait = _any(album.portraits, rng)
-        if not len(portrait.faces) == 1:
+        if len(portrait.faces) != 1:
             continue
         taken.append((x, y, size))
         _paste(scene, portrait, (x, y), size, _angle(rng, upright), rng)
@@ -165,7 +169,7 @@ def _paste(
     cos, sin = math.cos(math.radians(turned[4])), math.sin(math.radians(turned[4]))
     dx, dy = grid[None, :] - (turned[0] - x0), grid[:, None] - (turned[1] - y0)
     across, down = cos * dx + sin * dy, -sin * dx + cos * dy
-    # A head: an ellipse that reaches above the brows to the hair, or a whole square of the portrait.
+    # A head: an ellipse that reaches above the brows to the hair, and some of what is around it.
     wide, high = rng.uniform(0.62, 1.3), rng.uniform(0.8, 1.4)
     radius = np.hypot(across / (wide * turned[2]), (down + 0.15 * turned[3]) / (high * turned[3]))
     soft = float(rng.uniform(0.03, 0.25))
@@ -241,7 +245,7 @@ def _towards(
     angle: float,
     flip: bool,
 ) -> tuple[Image, FloatArray]:
-    """The copy of a photograph to take, and the matrix that lays a face to `middle`, `size` large."""
+    """The copy of a photograph to take, and the matrix that lays a face, `size` large, there."""
     scale = size / float(face[2:4].max())
     number = (
         min(len(photograph.levels) - 1, max(0, math.floor(math.log2(1 / scale) + 0.3)))

@@ -69,7 +69,7 @@ class Source:
 
 
 def angle_of(points: FloatArray) -> float:
-    """The angle of a face in degrees, clockwise, by the line of its eyes; iBUG's 68 points (68, 2)."""
+    """The angle of a face in degrees, clockwise, by its eyes; points (68, 2) of iBUG's."""
     across = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
     return float(np.degrees(np.arctan2(across[1], across[0])))
 

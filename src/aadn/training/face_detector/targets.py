@@ -18,7 +18,8 @@ TOP = 9
 """Cells for each face."""
 
 SIZES = (0.8, 7.0)
-"""Sides of a face, in strides, that a grid finds; the first and last find smaller and larger too."""
+"""Sides of a face, in strides, that a grid finds; the first finds smaller ones too, the last larger
+ones."""
 
 WEIGHTS = {"score": 1.0, "box": 2.0, "angle": 0.5}
 """Of the terms of the loss (our choice, as all constants here)."""

@@ -1,0 +1,151 @@
+"""What the second network of the face detector learns from: places that the first one proposes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from aadn.geometry import Crop, turn, turned_extent, wrapped
+from aadn.inference.detections import Detections
+from aadn.inference.face_proposals import FaceProposals, resized
+from aadn.models.face_refiner import FACTOR, SIZE
+from aadn.training.face_detector.album import opencv_on_one_thread
+from aadn.training.face_detector.scenes import Album, Scene, draw_scene
+from aadn.training.face_detector.sources import overlaps
+
+MARGIN = 1.25
+"""Stored crops are this much wider than what the network sees: room to turn and shift."""
+
+STORED = round(SIZE * MARGIN)
+
+RIGHT, WRONG = 0.4, 0.2
+"""A proposal overlaps a face at least so much if it is of it; at most so much if it is of none."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """N places.
+
+    Attributes:
+        crops: (N, STORED, STORED, 3) uint8, levelled.
+        targets: (N, 7) as the network shall answer, the first 1 for a face and 0 for none; for none
+            the others mean nothing.
+        believed: (N,) how far the angle is to be believed, see `scenes`.
+    """
+
+    crops: NDArray[np.uint8]
+    targets: NDArray[np.float32]
+    believed: NDArray[np.float32]
+
+
+def draw_candidates(
+    album: Album, proposals: FaceProposals, side: int, rng: np.random.Generator
+) -> Candidates:
+    """The places that the first network proposes in one scene, and others near its faces."""
+    scene = draw_scene(album, side, rng)
+    # As in a large picture: the first network sees a smaller copy.
+    scale = float(rng.uniform(0.4, 1.0)) if rng.random() < 0.4 else 1.0
+    small = resized(scene.image, scale)
+    found = proposals(small, float(rng.choice([0.08, 0.15, 0.3])), None)
+    boxes = (found.boxes + 0.5) / (small.shape[0] / side) - 0.5
+    found = Detections(boxes, found.scores, found.angles)
+    found = Detections.joined([found.rows(np.arange(min(len(boxes), 40))), _near(scene, rng)])
+    return matched(scene, found)
+
+
+def _near(scene: Scene, rng: np.random.Generator) -> Detections:
+    """Boxes about faces, as far off as a proposal may be."""
+    faces = scene.faces[rng.random(len(scene.faces)) < 0.3]
+    side = faces[:, 2:4].max(axis=1, keepdims=True)
+    middle = faces[:, :2] + rng.normal(0, 0.12, (len(faces), 2)) * side
+    half = faces[:, 2:4] * np.exp(rng.normal(0, 0.18, (len(faces), 2))) / 2
+    angles = faces[:, 4] + rng.normal(0, 15, len(faces))
+    lost = rng.random(len(faces)) < 0.1
+    angles[lost] = rng.uniform(-180, 180, int(lost.sum()))
+    return Detections(
+        np.hstack([middle - half, middle + half]), np.ones(len(faces)), wrapped(angles)
+    )
+
+
+def matched(scene: Scene, found: Detections) -> Candidates:
+    """The places that are surely of a face, or of none, cut out."""
+    half = scene.faces[:, 2:4] / 2
+    faces = np.hstack([scene.faces[:, :2] - half, scene.faces[:, :2] + half])
+    extents = turned_extent(found.boxes, found.angles)
+    none = np.zeros((len(extents), 1))
+    near = np.hstack([none, overlaps(extents, turned_extent(faces, scene.faces[:, 4]))])
+    doubtful = np.hstack([none, overlaps(extents, scene.ignored)]).max(axis=1) > 0.1
+    best = near.max(axis=1)
+    right, wrong = best >= RIGHT, (best <= WRONG) & ~doubtful
+    rows = np.flatnonzero(right | wrong)
+    crops = np.empty((len(rows), STORED, STORED, 3), np.uint8)
+    targets = np.zeros((len(rows), 7), np.float32)
+    believed = np.zeros(len(rows), np.float32)
+    for i, row in enumerate(rows):
+        box, angle = found.boxes[row], float(found.angles[row])
+        crops[i] = Crop.around(box, STORED, FACTOR * MARGIN, angle).cut(scene.image)
+        if right[row]:
+            face = scene.faces[int(near[row].argmax()) - 1]
+            size = box[2:] - box[:2]
+            offset = turn(-angle) @ (face[:2] - (box[:2] + box[2:]) / 2) / size.max()
+            left = np.radians(face[4] - angle)
+            targets[i] = [1, *offset, *np.log(face[2:4] / size), np.cos(left), np.sin(left)]
+            believed[i] = face[5]
+    return Candidates(crops, targets, believed)
+
+
+SIDES = (256, 320, 384, 512)
+"""Sides of the scenes in pixels."""
+
+
+def many_candidates(
+    album: Album, first: Path, count: int, *, processes: int = 1, seed: int = 0
+) -> Candidates:
+    """At least `count` places, proposed by the network in the file `first`.
+
+    The number of processes changes nothing but the order of what is drawn.
+    """
+    share = -(-count // SHARES)
+    work = [(seed, number, share) for number in range(SHARES)]
+    context = get_context("fork")
+    with opencv_on_one_thread(), context.Pool(processes, _start, (album, first)) as pool:
+        bar = tqdm(total=count, desc="places", unit="place", disable=None)
+        parts = []
+        for part in pool.imap(_share, work):
+            parts.append(part)
+            bar.update(len(part.crops))
+        bar.close()
+    return _joined(parts)
+
+
+SHARES = 64
+"""Parts that processes draw, each from its own seed."""
+
+_own: list[tuple[Album, FaceProposals]] = []
+
+
+def _start(album: Album, first: Path) -> None:
+    _own[:] = [(album, FaceProposals(first, threads=1))]
+
+
+def _share(work: tuple[int, int, int]) -> Candidates:
+    seed, number, count = work
+    album, proposals = _own[0]
+    rng = np.random.default_rng([seed, number])
+    parts: list[Candidates] = []
+    while sum(len(part.crops) for part in parts) < count:
+        parts.append(draw_candidates(album, proposals, int(rng.choice(SIDES)), rng))
+    return _joined(parts)
+
+
+def _joined(parts: list[Candidates]) -> Candidates:
+    return Candidates(
+        np.concatenate([part.crops for part in parts]),
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.believed for part in parts]),
+    )
