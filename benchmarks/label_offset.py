@@ -34,7 +34,7 @@ def offsets(folder: Path, faces: int, weights: Path) -> np.ndarray:
         points[:, 0] = image.shape[1] - 1 - points[:, 0]
         points = points[scheme.flip]
         mirrored = np.ascontiguousarray(image[:, ::-1])
-        given = landmarker.align(mirrored, box_of_points(points)[None]).points[0]
+        given = landmarker.align(mirrored, box_of_points(points)[None], 0).points[0]
         found.append((given - points)[:, 0].mean() / 2)
     return np.array(found)
 

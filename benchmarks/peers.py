@@ -161,11 +161,11 @@ def answer(landmarker: Landmarker, boxes: str, pictures: Pictures) -> Answers:
     shape = pictures.visible.shape
     points, hidden = np.full((*shape, 2), np.nan), np.zeros(shape, bool)
     for i, (image, box) in enumerate(zip(pictures.images, pictures.boxes, strict=True)):
-        found = landmarker.detect(image)[0] if boxes == "detector" else box[None]
-        best = nearest(found, box)
+        found = boxes == "detector"
+        faces = landmarker(image) if found else landmarker.align(image, box[None], 0)
+        best = nearest(faces.boxes, box)
         if best is not None:
-            face = landmarker.align(image, found[best][None])[0]
-            points[i], hidden[i] = face.points, face.hidden
+            points[i], hidden[i] = faces.points[best], faces.hidden[best]
     return Answers(points, hidden)
 
 

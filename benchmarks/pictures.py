@@ -35,7 +35,7 @@ def occluded(picture: Image, landmarker: Landmarker) -> list[Image]:
         rng = np.random.default_rng(4)
         covered, _ = occlude_picture(picture, clean.points[0], clean.scheme, kind, rng)
         # The clean picture's box: what is shown is the landmarks, not the detector.
-        panels.append(draw(covered, landmarker(covered, boxes=clean.boxes), boxes=False))
+        panels.append(draw(covered, landmarker(covered, clean.boxes, clean.angles), boxes=False))
     return panels
 
 

@@ -15,11 +15,17 @@ SIZE = 56
 
 
 def base_points(landmarks: int = 68) -> NDArray[np.float32]:
-    """(L, 2) crop pixels, the same for every crop: a spiral inside the landmark box."""
+    """(L, 2) crop pixels, the same for every crop: a spiral inside the landmark box.
+
+    Of 68 points those of the eyes lie level, the right eye's on the left.
+    """
     turn = np.linspace(0, 12, landmarks)
     radius = np.linspace(0.1, 0.36, landmarks) * SIZE
-    points = np.stack([np.cos(turn) * radius, np.sin(turn) * radius], axis=1) + (SIZE - 1) / 2
-    return points.astype(np.float32)
+    points = radius * np.exp(1j * turn)
+    if landmarks == IBUG68.size:
+        across = points[42:48].mean() - points[36:42].mean()
+        points *= abs(across) / across
+    return (np.stack([points.real, points.imag], axis=1) + (SIZE - 1) / 2).astype(np.float32)
 
 
 class StubBackend:

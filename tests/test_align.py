@@ -47,7 +47,7 @@ def pictures(count: int) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
 def test_by_hand() -> None:
     """A crop of 13×13 pixels, one to one, around a box whose longer side is 10."""
     ((image, box),) = pictures(1)
-    (face,) = Landmarker(Corners()).align(image, box[None])
+    (face,) = Landmarker(Corners()).align(image, box[None], 0)
     np.testing.assert_allclose(face.points, [[-1, 3], [11, 15]], atol=1e-5)
     np.testing.assert_allclose(face.uncertainty, 1, rtol=1e-6)
 
@@ -55,11 +55,11 @@ def test_by_hand() -> None:
 def test_many_pictures_together_are_as_each_alone() -> None:
     network, alone = Corners(), Landmarker(Corners())
     given = pictures(70)
-    faces = list(Landmarker(network).align_each(iter(given)))
+    faces = list(Landmarker(network).align_each((image, box, 0.0) for image, box in given))
     assert network.calls == [64, 6]
     assert len(faces) == 70
     for (image, box), face in zip(given, faces, strict=True):
-        (expected,) = alone.align(image, box[None])
+        (expected,) = alone.align(image, box[None], 0)
         for name in ("points", "visibility", "uncertainty", "box", "occlusion"):
             np.testing.assert_array_equal(getattr(face, name), getattr(expected, name))
         assert (face.score, face.scheme) == (1, TWO)

@@ -35,7 +35,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aadn.cli.detect, "default_detector", lambda _: find)
+    monkeypatch.setattr(landmarker, "default_detector", lambda **_: find)
 
 
 def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
@@ -49,7 +49,7 @@ def test_one_picture(tmp_path: Path, weights: str, capsys: Any) -> None:
     lines = out.splitlines()
     assert lines[0] == f"{path}: 2 faces"
     assert lines[1].strip() == (
-        "face 1: box 0.0 5.0 60.0 70.0, score 0.90, 34 of 68 landmarks hidden"
+        "face 1: box 0.0 5.0 60.0 70.0, angle 0, score 0.90, 34 of 68 landmarks hidden"
     )
     assert len(lines) == 3
 
@@ -227,8 +227,9 @@ def test_pictures_that_cannot_be_read(name: str, tmp_path: Path, weights: str, c
         ("--json", "a.png/a.json", 7),
         ("--csv", "", 7),
         ("--csv", "folder", 7),
+        ("--min-score", "high", 2),
         ("--threshold", "high", 2),
-        ("--thresold", "0.4", 2),
+        ("--min-scor", "0.4", 2),
     ],
 )
 def test_wrong_options(
@@ -248,14 +249,16 @@ def test_wrong_options(
         assert err.count("\n") == 1
 
 
-def test_threshold_out_of_range(
-    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", ["--min-score", "--threshold"])
+def test_a_score_out_of_range(
+    option: str, tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # the real detector
     path = picture(tmp_path / "a.png")
-    code, _, err = run(capsys, "detect", path, "--weights", weights, "--threshold", "7")
+    code, _, err = run(capsys, "detect", path, "--weights", weights, option, "7")
     assert code == 9
     assert "minimum score" in err
+    assert err.count("\n") == 1
 
 
 def test_wrong_and_missing_verbs(capsys: Any) -> None:

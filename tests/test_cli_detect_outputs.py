@@ -34,7 +34,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aadn.cli.detect, "default_detector", lambda _: find)
+    monkeypatch.setattr(landmarker, "default_detector", lambda **_: find)
 
 
 @pytest.fixture
@@ -88,7 +88,8 @@ def test_the_table(folder: Path, tmp_path: Path, weights: str, capsys: Any) -> N
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [
         "image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty",
-        "hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "error",
+        "hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "angle",
+        "quality", "error",
     ]  # fmt: skip
     assert len(rows) == 2 * 68 + 2
     second = json.loads(document.read_text())["images"][0]["faces"][1]
@@ -215,14 +216,6 @@ def test_most_of_the_faces(tmp_path: Path, weights: str, capsys: Any) -> None:
         (image,) = json.loads(file.read_text())["images"]
         scores.append([face["score"] for face in image["faces"]])
     assert scores == [pytest.approx(np.linspace(0.9, 0.8, 4)[:n], abs=1e-4) for n in (1, 3, 4)]
-
-
-def test_the_best_faces_wherever_they_stand() -> None:
-    boxes, scores = np.arange(16.0).reshape(4, 4), np.array([0.2, 0.9, 0.5, 0.9])
-    best = aadn.cli.detect._best(lambda _: (boxes, scores), 2)
-    found = best(np.zeros((1, 1, 3), np.uint8))
-    np.testing.assert_array_equal(found[0], boxes[[1, 3]])
-    np.testing.assert_array_equal(found[1], [0.9, 0.9])
 
 
 def test_more_pixels_than_allowed(

@@ -62,11 +62,11 @@ def test_a_verb_that_is_not_there(capsys: Any) -> None:
 
 
 def test_an_option_that_is_nearly_there(capsys: Any) -> None:
-    assert main(["detect", "a.jpg", "--thresold", "0.4"]) == 2
+    assert main(["detect", "a.jpg", "--min-scor", "0.4"]) == 2
     captured = capsys.readouterr()
     said = captured.out + captured.err
     assert "Perhaps you meant" in said
-    assert "--threshold" in said
+    assert "--min-score" in said
 
 
 class Stream(io.TextIOWrapper):

@@ -6,6 +6,7 @@ Golden values are rewritten by `python -m pytest --accept`.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +147,7 @@ def test_the_checkpoint_is_the_embedded_model() -> None:
 
     exported = load_exported()
     trained = TorchBackend.load(ASTRONAUT.parents[1] / "checkpoints" / "default.safetensors")
-    assert trained.card == exported.card
+    assert trained.card == replace(exported.card, quality=None)  # fitted afterwards
     crop = Crop.around(BOX[0], trained.card.size, trained.card.crop_factor)
     crops = crop.cut(load_image(ASTRONAUT))[None]
     one, other = exported(crops), trained(crops)

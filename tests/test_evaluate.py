@@ -30,7 +30,7 @@ from aadn.evaluation.scores import Measured, Scores
 from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
 from aadn.inference.backend import Card
-from aadn.inference.detectors import Detector
+from aadn.inference.detections import Detections, Detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.landmarker import Landmarker
 from aadn.schemes import IBUG68, Scheme
@@ -220,10 +220,10 @@ def finder(samples: list[Sample], shift: Callable[[int], FloatArray]) -> Any:
     """A detector that finds a face that is none, and the right box moved by `shift(i)`."""
     by_colour = {round(10 * p): i for i, p in enumerate((2, 6, 9, 11))}
 
-    def detector(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+    def detector(image: NDArray[np.uint8]) -> Detections:
         i = by_colour[int(image[0, 0, 0])]
         right = samples[i].box + shift(i)
-        return np.stack([[0.0, 0, 20, 20], right]), np.array([0.99, 0.6])
+        return Detections(np.stack([[0.0, 0, 20, 20], right]), np.array([0.99, 0.6]), np.zeros(2))
 
     return detector
 
@@ -462,8 +462,8 @@ def test_uncertainty_is_judged_whatever_the_size_of_the_picture(tmp_path: Path) 
 
 
 def test_uncertainty_of_missed_faces_does_not_count(samples: list[Sample]) -> None:
-    detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0.6, 0, 0.6)[i])
-    scores = measured(Doubting(DISTANCES[[0, 2]]), samples, detector, boxes="detector").scores
+    detector = finder(samples, lambda i: np.array([1, 0, 1, 0]) * 80.0 * (0, 0, 0.6, 0.6)[i])
+    scores = measured(Doubting(DISTANCES[[0, 1]]), samples, detector, boxes="detector").scores
     assert scores.uncertainty_ratio == close(1)
 
 

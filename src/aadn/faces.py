@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, InputError
-from aadn.geometry import CROP_FACTOR
+from aadn.geometry import CROP_FACTOR, corners
 from aadn.images import Source, load_image
 from aadn.notebook import svg
 from aadn.schemes import IBUG68, Scheme
@@ -41,6 +42,8 @@ class Face:
         occlusion: (7, 7) float32 in [0, 1], 1 = hidden; NaN from a network without it.
         scheme: whose points they are: names, contours, mirror images.
         visibility_threshold, crop_factor: see `Faces`.
+        angle: degrees in (-180, 180] by which the face is turned clockwise, see `Faces`.
+        quality: in [0, 1], the chance that the landmarks are right, see `Faces`.
 
     Examples:
         >>> from aadn import Landmarker
@@ -58,6 +61,8 @@ class Face:
     scheme: Scheme
     visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
+    angle: float = 0.0
+    quality: float = math.nan
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
@@ -67,13 +72,15 @@ class Face:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them: pixels to a thousandth, shares to four digits.
 
-        `box` (x0, y0, x1, y1), `score`, `points` [[x, y], …], `visibility`, `hidden` (indices of
-        landmarks), `uncertainty` and `occlusion` (7 rows of 7); the last two are None from a
-        network without them.
+        `box` (x0, y0, x1, y1), `angle`, `score`, `quality`, `points` [[x, y], …], `visibility`,
+        `hidden` (indices of landmarks), `uncertainty` and `occlusion` (7 rows of 7); quality and
+        the last two are None from a network without them.
         """
         return {
             "box": _rounded(self.box, 3),
+            "angle": round(self.angle, 3),
             "score": round(self.score, 4),
+            "quality": None if math.isnan(self.quality) else round(self.quality, 4),
             "points": _rounded(self.points, 3),
             "visibility": _rounded(self.visibility, 4),
             "hidden": np.flatnonzero(self.hidden).tolist(),
@@ -83,8 +90,9 @@ class Face:
 
     def __repr__(self) -> str:
         box = ", ".join(f"{side:.0f}" for side in self.box)
+        quality = "" if math.isnan(self.quality) else f"quality={self.quality:.2f}, "
         return (
-            f"Face(box=({box}), score={self.score:.2f}, "
+            f"Face(box=({box}), angle={round(self.angle)}, score={self.score:.2f}, {quality}"
             f"{self.hidden.sum()} of {len(self.points)} landmarks hidden)"
         )
 
@@ -101,7 +109,7 @@ class Faces:
         uncertainty: (N, L) float32 picture pixels, 0 or more: the expected distance between the
             landmark's point and its true place. NaN from a network that does not give it.
         boxes: (N, 4) float32 x0, y0, x1, y1 around the landmarks, as the detector or the caller
-            gave them.
+            gave them: tight once the face is turned upright about the box's centre.
         scores: (N,) float32 in [0, 1] of the detector; 1 for boxes that the caller gave.
         occlusion: (N, 7, 7) float32 in [0, 1], rows from the top: how far that part of the face's
             crop is covered. Beyond the face it means nothing: training does not say what is right
@@ -109,6 +117,12 @@ class Faces:
         scheme: whose points they are: names, contours, mirror images.
         visibility_threshold: `hidden` is visibility below it.
         crop_factor: side of the crop, which `occlusion` covers, over the box's longer side.
+        angles: (N,) float32 degrees in (-180, 180], by which the crop was turned to have the face
+            upright: the face is turned by as much, clockwise as one sees the picture, within about
+            ten degrees. 0 if left out.
+        quality: (N,) float32 in [0, 1], the calibrated chance that the landmarks are right: that
+            their mean error is at most 8 % of the inter-ocular distance. NaN from a network without
+            it, or if left out.
         picture: gives the picture (H, W, 3) for a notebook to show, or None if it is gone.
 
     Raises InputError if shapes or ranges do not fit.
@@ -133,12 +147,17 @@ class Faces:
     scheme: Scheme
     visibility_threshold: float = VISIBILITY_THRESHOLD
     crop_factor: float = CROP_FACTOR
+    angles: Float32 = field(default_factory=lambda: _all(0.0), kw_only=True)
+    quality: Float32 = field(default_factory=lambda: _all(math.nan), kw_only=True)
     picture: Callable[[], Source | None] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name in ("points", "visibility", "uncertainty", "boxes", "scores", "occlusion"):
+        for name in _ARRAYS:
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         count, size = len(self.points) if self.points.ndim else 0, self.scheme.size
+        for name in ("angles", "quality"):
+            if getattr(self, name).ndim == 0:  # one for all
+                object.__setattr__(self, name, np.full(count, getattr(self, name)))
         for name, shape in {
             "points": (count, size, 2),
             "visibility": (count, size),
@@ -146,15 +165,20 @@ class Faces:
             "boxes": (count, 4),
             "scores": (count,),
             "occlusion": (count, OCCLUSION_GRID, OCCLUSION_GRID),
+            "angles": (count,),
+            "quality": (count,),
         }.items():
             got = getattr(self, name).shape
             if got != shape:
                 raise InputError(f"expected {name} of shape {shape}, got {got}")
-        for name in ("points", "boxes", "scores"):
+        for name in ("points", "boxes", "scores", "angles"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"expected finite {name}")
-        if not ((self.visibility >= 0) & (self.visibility <= 1)).all():
-            raise InputError("expected visibility in [0, 1]")
+        for name in ("visibility", "quality"):
+            values = getattr(self, name)
+            known = values if name == "visibility" else values[~np.isnan(values)]
+            if not ((known >= 0) & (known <= 1)).all():
+                raise InputError(f"expected {name} in [0, 1]")
         known = self.uncertainty[~np.isnan(self.uncertainty)]
         if not ((known >= 0) & np.isfinite(known)).all():
             raise InputError("expected uncertainty of 0 or more pixels, or NaN")
@@ -210,6 +234,8 @@ class Faces:
                 self.scheme,
                 self.visibility_threshold,
                 self.crop_factor,
+                float(self.angles[index]),
+                float(self.quality[index]),
             )
         rows: Any = index
         if not isinstance(index, slice):
@@ -218,15 +244,7 @@ class Faces:
                 rows = rows.astype(np.intp)  # an empty list would be of floats
             if rows.ndim != 1:
                 raise InputError(f"expected one index, a slice, or a list of them, got {index!r}")
-        return replace(
-            self,
-            points=self.points[rows],
-            visibility=self.visibility[rows],
-            uncertainty=self.uncertainty[rows],
-            boxes=self.boxes[rows],
-            scores=self.scores[rows],
-            occlusion=self.occlusion[rows],
-        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in _ARRAYS})
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))
@@ -258,7 +276,19 @@ class Faces:
             image = None
         if image is None:
             return text
-        return svg(image, self.boxes, self.points, self.hidden) + text
+        outlines = [corners(face.box, face.angle) for face in self]
+        return svg(image, outlines, self.points, self.hidden) + text
+
+
+_ARRAYS = (
+    *("points", "visibility", "uncertainty", "boxes", "scores", "occlusion", "angles", "quality"),
+)
+"""The attributes of `Faces` that have a row for each face."""
+
+
+def _all(value: float) -> Float32:
+    """One value for all faces, however many."""
+    return np.array(value, np.float32)
 
 
 def _known(values: NDArray[np.floating], digits: int) -> Any:

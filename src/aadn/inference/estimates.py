@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aadn.errors import NetworkError
 from aadn.faces import OCCLUSION_GRID, Float32
@@ -63,7 +64,7 @@ class Estimates:
     def __len__(self) -> int:
         return len(self.points)
 
-    def __getitem__(self, rows: slice) -> Estimates:
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Estimates:
         """The answers to some of the crops."""
         return Estimates(
             self.points[rows],

@@ -35,7 +35,7 @@ class FaceDetector:
     Examples:
         >>> from aadn import FaceDetector, load_image
         >>> boxes, scores, angles = FaceDetector()(load_image("examples/astronaut.jpg"))
-        >>> boxes.shape, scores.shape, abs(angles[0]) < 20
+        >>> boxes.shape, scores.shape, bool(abs(angles[0]) < 20)
         ((1, 4), (1,), True)
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import repeat, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,22 @@ import PIL.Image
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, ImageError, InputError, NetworkError
-from aadn.faces import OCCLUSION_GRID, Face, Faces, Float32
-from aadn.geometry import Crop
+from aadn.faces import OCCLUSION_GRID, Face, Faces
+from aadn.geometry import Crop, wrapped
 from aadn.images import MAX_PIXELS, Image, Source, load_image
 from aadn.inference.backend import CHUNK, Backend, Card
-from aadn.inference.detectors import Detector, default_detector
+from aadn.inference.detections import Detections, Detector
+from aadn.inference.detectors import default_detector
 from aadn.inference.estimates import Estimates
+from aadn.inference.levelling import Looks, Target, level
 from aadn.inference.weights import load_exported, weights_name
 
 BOX_LIMIT = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
+
+WAITING = 64 << 20
+"""Bytes of pictures that wait for others, so that their faces go through the network together (our
+choice: 70 pictures of 640×480 pixels)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +84,9 @@ class Landmarker:
         *,
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        min_score: float | None = None,
+        min_size: float | None = None,
+        max_faces: int | None = None,
     ) -> None:
         """Load the network.
 
@@ -85,21 +94,33 @@ class Landmarker:
             weights: the name of an embedded network, an ONNX file that `aadn export` wrote, or what
                 runs a network of yours (`aadn.inference.backend.Backend`); None for the embedded
                 default.
-            detector: any callable from an RGB picture to boxes (N, 4) and scores (N,), see
-                `aadn.inference.detectors`; None for `default_detector()`, made when first needed.
-            threads: that compute the network; None for one for each core.
+            detector: any callable from an RGB picture to `Detections`, or to boxes (N, 4) and
+                scores (N,) alone, see `aadn.inference.detectors`; None for `default_detector()`,
+                made when first needed.
+            threads: that compute the network, and the default detector; None for one for each core.
             max_pixels: larger pictures are refused before they are decoded.
+            min_score: faces that the default detector scores lower, in [0, 1], are left out.
+            min_size: the smallest face that the default detector looks for, in pixels, or below 1
+                as a share of the picture's longer side.
+            max_faces: at most so many faces are taken of a picture, those of the best scores, by
+                whatever detector finds them.
 
         Raises:
             WeightsError: the file is missing, broken or not one of ours.
-            InputError: a number is out of range, or threads are given for a backend that is there.
+            InputError: a number is out of range, or one is given for a backend or a detector that
+                is there.
         """
-        if max_pixels < 1:
-            raise InputError(f"expected max_pixels of 1 or more, got {max_pixels}")
+        for name, number in (("max_pixels", max_pixels), ("max_faces", max_faces)):
+            if number is not None and number < 1:
+                raise InputError(f"expected {name} of 1 or more, got {number}")
         if detector is not None and not callable(detector):
             raise InputError(
                 f"expected a detector that can be called with a picture, got {detector!r}; for a "
                 "YuNet file, aadn.inference.detectors.YuNet(file)"
+            )
+        if detector is not None and (min_score, min_size) != (None, None):
+            raise InputError(
+                "expected min_score= and min_size= without detector=: a detector has its own"
             )
         if weights is None or isinstance(weights, str | Path):
             self.backend: Backend = load_exported(weights, threads=threads)
@@ -113,57 +134,75 @@ class Landmarker:
         self._detector = detector
         self._threads = threads
         self.max_pixels = max_pixels
+        self.max_faces = max_faces
+        finding = {"min_score": min_score, "min_size": min_size}
+        self._finding = {name: value for name, value in finding.items() if value is not None}
+        # With numbers to check at once, else when it is needed.
+        self._default = self._made() if self._finding else None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self._weights, self._detector, self._threads, self.max_pixels)
+        options = {
+            "threads": self._threads,
+            "max_pixels": self.max_pixels,
+            "max_faces": self.max_faces,
+            **self._finding,
+        }
+        return _rebuilt, (self._weights, self._detector, options)
 
     @property
     def card(self) -> Card:
         """What the network is: name, landmark scheme, crop size, threshold of visibility."""
         return self.backend.card
 
-    def __call__(self, image: Source, boxes: ArrayLike | None = None) -> Faces:
+    def __call__(
+        self,
+        image: Source,
+        boxes: ArrayLike | None = None,
+        angles: ArrayLike | None = None,
+    ) -> Faces:
         """The faces of one picture.
+
+        Faces are upright in the crops that the network sees: turned by the detector's angle, and
+        once more where their eyes then lie off level (see `aadn.inference.levelling`).
 
         Args:
             image: path, bytes, array and so on, see `aadn.load_image`.
             boxes: (N, 4) x0, y0, x1, y1 tight around each face's landmarks (brows to chin), in
                 pixels; replaces the detector, and the scores are then 1.
+            angles: (N,) degrees by which the faces in those boxes are turned clockwise, or one for
+                all of them; nothing is corrected then, so that `faces.boxes` and `faces.angles`
+                give the same points again. NaN, or None for all, where they are not known: then
+                quarter turns are tried, too, where the network is not sure of a face as it stands.
 
         Raises:
             ImageError: the picture cannot be read.
-            InputError: an array or boxes of another shape, or a box without extent.
+            InputError: an array, boxes or angles of another shape, or a box without extent.
             NetworkError: the network gives NaN.
         """
         with _enough_memory():
-            return self._answers([self._found(image, self._load(image), boxes)])[0]
+            return self._answers([self._found(image, self._load(image), boxes, angles)])[0]
 
-    def detect(self, image: Source) -> tuple[Float32, Float32]:
-        """The landmark boxes (N, 4) that the detector finds in a picture, and their scores (N,).
+    def detect(self, image: Source) -> Detections:
+        """The faces that the detector finds in a picture: boxes (N, 4), scores and angles (N,).
 
-        They fit around this network's landmarks (`Card.detector_box`).
+        The boxes fit around this network's landmarks (`Card.detector_box`). Angles are NaN from a
+        detector that does not give them. At most `max_faces`, all float32.
         InputError if the detector gives something else. What it raises itself goes through.
         """
-        if self._detector is None:
-            self._detector = default_detector()
-        found = self._detector(_picture(image))
-        try:
-            boxes, scores = (np.asarray(part, np.float32) for part in found)
-        except (TypeError, ValueError):
-            raise InputError(
-                "expected boxes (N, 4) and scores (N,) of the detector, got something else"
-            ) from None
-        boxes = _checked(boxes)
-        if scores.shape != (len(boxes),) or not np.isfinite(scores).all():
-            raise InputError(
-                f"expected a finite score for each box of the detector, got {len(boxes)} boxes and "
-                f"scores of shape {scores.shape}"
-            )
+        detector = self._detector or self._default
+        if detector is None:
+            detector = self._default = self._made()
+        found = _detections(detector(_picture(image)))
+        if self.max_faces is not None:
+            # As they come, which with a detector of one's own may not be the best first.
+            best = np.argsort(-found.scores, kind="stable")[: self.max_faces]
+            found = found.rows(np.sort(best))
         if self.card.detector_box is not None:
-            boxes = self.card.detector_box(boxes.astype(np.float64)).astype(np.float32)
-        return boxes, scores
+            boxes = self.card.detector_box(found.boxes.astype(np.float64), found.angles)
+            found = found._replace(boxes=boxes.astype(np.float32))
+        return found
 
-    def align(self, image: Source, boxes: ArrayLike) -> Faces:
+    def align(self, image: Source, boxes: ArrayLike, angles: ArrayLike | None = None) -> Faces:
         """The landmarks of the faces in some boxes of a picture.
 
         Box to crop, crop through the network, and back to the picture: whoever has boxes uses
@@ -172,55 +211,76 @@ class Landmarker:
         Args:
             image: (H, W, 3) uint8 RGB, or what else a call takes.
             boxes: (N, 4), as for a call; faces are cut by them as they are, not rounded to float32.
+            angles: (N,) or one for all, as for a call.
 
         Raises:
-            InputError: boxes of another shape, or a box without extent.
+            InputError: boxes or angles of another shape, or a box without extent.
             NetworkError: the network gives NaN.
         """
-        given = _given(boxes, np.float64)
-        return self._answers([self._cut(image, given, np.ones(len(given), np.float32))])[0]
+        given = _given(boxes, angles, np.float64)
+        return self._answers([_Request.of(_picture(image), given)])[0]
 
-    def align_each(self, faces: Iterable[tuple[Source, ArrayLike]]) -> Iterator[Face]:
+    def align_each(
+        self,
+        faces: Iterable[tuple[Source, ArrayLike] | tuple[Source, ArrayLike, float]],
+        *,
+        level: bool = False,
+    ) -> Iterator[Face]:
         """`align` for one face of each of many pictures, in order.
 
-        They go through the network CHUNK at a time, which is faster than one by one; a picture is
-        let go once its face is cut.
+        They go through the network CHUNK at a time, which is faster than one by one.
 
         Args:
-            faces: pictures (H, W, 3) uint8 RGB, each with a box (4,).
+            faces: pictures (H, W, 3) uint8 RGB, each with a box (4,) and, if known, an angle.
+            level: the angles are those of a detector, and are corrected as a call corrects them.
 
         Raises:
             InputError: a box of another shape, or without extent.
             NetworkError: the network gives NaN.
         """
-        one = np.ones(1, np.float32)
-        cuts = (
-            self._cut(image, _given(np.asarray(box)[None], np.float64), one) for image, box in faces
+        requests = (
+            _Request.of(
+                _picture(image),
+                _given(np.asarray(box)[None], angle[0] if angle else None, np.float64),
+                exact=not level,
+            )
+            for image, box, *angle in faces
         )
-        return (found[0] for found in self._answers_of(cuts))
+        return (found[0] for found in self._answers_of(requests))
 
     def many(
-        self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
+        self,
+        images: Iterable[Source],
+        boxes: Iterable[ArrayLike | None] | None = None,
+        angles: Iterable[ArrayLike | None] | None = None,
     ) -> list[Faces]:
-        """The faces of several pictures, in order; one picture at a time is in memory.
+        """The faces of several pictures, in order; few pictures at a time are in memory.
 
         Faces of several pictures go through the network together, which is faster than one by one.
 
         Args:
             images: the pictures.
             boxes: for each picture its boxes (N, 4); None for the detector.
+            angles: for each picture the angles of its boxes, as for a call; None where they are
+                not known.
 
         Raises:
             ImageError, InputError, NetworkError: as for a single picture, at the first that has an
-                error; `stream` goes on. InputError if there are fewer or more boxes than pictures.
+                error; `stream` goes on. InputError if there are fewer or more boxes or angles than
+                pictures, or angles without boxes.
         """
         with _enough_memory():
-            pairs = _pairs(images, boxes)
-            cuts = (self._found(source, self._load(source), own) for source, own in pairs)
-            return list(self._answers_of(cuts))
+            requests = (
+                self._found(source, self._load(source), *own)
+                for source, *own in _each(images, boxes, angles)
+            )
+            return list(self._answers_of(requests))
 
     def stream(
-        self, images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None = None
+        self,
+        images: Iterable[Source],
+        boxes: Iterable[ArrayLike | None] | None = None,
+        angles: Iterable[ArrayLike | None] | None = None,
     ) -> Iterator[Result]:
         """The faces of any number of pictures, one after the other, as they are asked for.
 
@@ -231,12 +291,14 @@ class Landmarker:
         Args:
             images: the pictures, a generator for example.
             boxes: for each picture its boxes (N, 4); None for the detector.
+            angles: for each picture the angles of its boxes, as for a call; None where they are
+                not known.
 
         Raises:
-            InputError: `images` is a single picture; or there are fewer or more boxes than
-                pictures, found when one of them ends.
+            InputError: `images` is a single picture, or there are angles without boxes; or there
+                are fewer or more boxes or angles than pictures, found when one of them ends.
         """
-        return (self._result(source, own) for source, own in _pairs(images, boxes))
+        return (self._result(source, *own) for source, *own in _each(images, boxes, angles))
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
@@ -252,65 +314,70 @@ class Landmarker:
         whole = Crop(np.eye(2, 3), self.card.size)
         box = whole.inner_box(self.card.crop_factor)
         count = len(crops)
-        return self._faces(
-            self._estimates(crops), [whole] * count, np.tile(box, (count, 1)), np.ones(count)
-        )
+        looks = Looks(self._estimates(crops), [whole] * count, np.zeros(count), crops)
+        return self._faces([looks], np.tile(box, (count, 1)), np.ones(count))
 
-    def _result(self, source: Source, boxes: ArrayLike | None) -> Result:
+    def _result(self, source: Source, boxes: ArrayLike | None, angles: ArrayLike | None) -> Result:
         image = None
         try:
             with _enough_memory():
                 image = self._load(source)
-                return Result(source, image, self._answers([self._found(source, image, boxes)])[0])
+                request = self._found(source, image, boxes, angles)
+                return Result(source, image, self._answers([request])[0])
         except AadnError as error:
             return Result(source, image, error=error)
+
+    def _made(self) -> Detector:
+        return default_detector(**self._finding, threads=self._threads)
 
     def _load(self, source: Source) -> Image:
         return load_image(source, max_pixels=self.max_pixels)
 
-    def _found(self, source: Source, image: Image, boxes: ArrayLike | None) -> _Cut:
-        """A picture's faces where the caller or the detector says, cut out."""
-        if boxes is None:
-            found, scores = self.detect(image)
+    def _found(
+        self, source: Source, image: Image, boxes: ArrayLike | None, angles: ArrayLike | None
+    ) -> _Request:
+        """A picture's faces where the caller or the detector says."""
+        if boxes is not None:
+            # float32 before anything is cut by them, so that `faces.boxes` and `faces.angles`,
+            # given back, give the same points to the last bit.
+            request = _Request.of(image, _given(boxes, angles, np.float32))
+        elif angles is not None:
+            raise InputError("expected angles= together with the boxes= of which they are")
         else:
-            # float32 before anything is cut by them, so that `faces.boxes`, given back, gives the
-            # same points to the last bit.
-            found = _given(boxes, np.float32)
-            scores = np.ones(len(found), np.float32)
-        reminder = _reminder(source, self.max_pixels)
-        return replace(self._cut(image, found, scores), picture=reminder)
+            request = _Request.of(image, self.detect(image), exact=False)
+        return replace(request, picture=_reminder(source, self.max_pixels))
 
-    def _cut(self, image: Source, boxes: NDArray[np.floating], scores: Float32) -> _Cut:
-        picture = _picture(image)
-        crops = [Crop.around(box, self.card.size, self.card.crop_factor) for box in boxes]
-        return _Cut(boxes, scores, crops, [crop.cut(picture) for crop in crops])
-
-    def _answers_of(self, cuts: Iterable[_Cut]) -> Iterator[Faces]:
-        """`_answers`, as soon as there are CHUNK faces."""
-        waiting: list[_Cut] = []
-        count = 0
-        for cut in cuts:
-            waiting.append(cut)
-            count += len(cut.crops)
-            if count >= CHUNK:
+    def _answers_of(self, requests: Iterable[_Request]) -> Iterator[Faces]:
+        """`_answers`, as soon as there are CHUNK faces, or pictures of WAITING bytes."""
+        waiting: list[_Request] = []
+        faces = size = 0
+        for request in requests:
+            waiting.append(request)
+            faces, size = faces + len(request.boxes), size + request.size
+            if faces >= CHUNK or size >= WAITING:
                 yield from self._answers(waiting)
-                waiting, count = [], 0
+                waiting, faces, size = [], 0, 0
         if waiting:
             yield from self._answers(waiting)
 
-    def _answers(self, cuts: Sequence[_Cut]) -> list[Faces]:
+    def _answers(self, requests: Sequence[_Request]) -> list[Faces]:
         """What the network says of the faces of some pictures, all of them at once."""
-        size = self.card.size
-        pixels = [crop for cut in cuts for crop in cut.pixels]
-        estimates = self._estimates(
-            np.stack(pixels) if pixels else np.empty((0, size, size, 3), np.uint8)
+        targets = [target for request in requests for target in request.targets]
+        alike = len(requests) == 1
+        looks = [
+            level(self._estimates, self.card, targets[start : start + CHUNK], alike=alike)
+            for start in range(0, max(len(targets), 1), CHUNK)
+        ]
+        whole = self._faces(
+            looks,
+            np.concatenate([request.boxes for request in requests]),
+            np.concatenate([request.scores for request in requests]),
         )
         faces, start = [], 0
-        for cut in cuts:
-            own = estimates[start : start + len(cut.crops)]
-            found = self._faces(own, cut.crops, cut.boxes, cut.scores)
-            faces.append(replace(found, picture=cut.picture))
-            start += len(cut.crops)
+        for request in requests:
+            stop = start + len(request.boxes)
+            faces.append(replace(whole[start:stop], picture=request.picture))
+            start = stop
         return faces
 
     def _estimates(self, crops: NDArray[np.uint8]) -> Estimates:
@@ -325,22 +392,26 @@ class Landmarker:
 
     def _faces(
         self,
-        estimates: Estimates,
-        crops: Sequence[Crop],
+        looks: Sequence[Looks],
         boxes: NDArray[np.floating],
         scores: NDArray[np.floating],
     ) -> Faces:
-        """What was estimated in crops, in the pixels of the pictures that they were cut from."""
-        count, size = len(crops), self.card.landmarks
+        """What was seen in crops, in the pixels of the pictures that they were cut from."""
+        count, size = len(boxes), self.card.landmarks
+        estimates = Estimates.joined([look.estimates for look in looks])
         points = np.empty((count, size, 2), np.float32)
         uncertainty = np.full((count, size), np.nan, np.float32)
         occlusion = np.full((count, OCCLUSION_GRID, OCCLUSION_GRID), np.nan, np.float32)
-        for i, crop in enumerate(crops):
+        for i, crop in enumerate(crop for look in looks for crop in look.crops):
             points[i] = crop.to_picture(estimates.points[i])
             if estimates.uncertainty is not None:
                 uncertainty[i] = crop.length_to_picture(estimates.uncertainty[i])
         if estimates.occlusion is not None:
             occlusion[:] = estimates.occlusion
+        calibration = self.card.quality
+        quality = np.full(count, np.nan, np.float32)
+        if calibration is not None and estimates.uncertainty is not None:
+            quality = calibration(estimates.points, estimates.uncertainty, self.card.scheme)
         return Faces(
             points,
             estimates.visibility,
@@ -351,24 +422,47 @@ class Landmarker:
             self.card.scheme,
             self.card.visibility_threshold,
             self.card.crop_factor,
+            angles=np.concatenate([look.angles for look in looks]).astype(np.float32),
+            quality=quality,
         )
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
-    """The N faces of one picture, cut out: boxes (N, 4), scores (N,) and the crops' pixels."""
+class _Request:
+    """The N faces of one picture, which are to be cut out and looked at.
 
+    Boxes (N, 4), scores (N,) and angles (N,), NaN where they are not known; `exact` ones are not
+    corrected.
+    """
+
+    image: Image
     boxes: NDArray[np.floating]
-    scores: Float32
-    crops: list[Crop]
-    pixels: list[Image]
+    scores: NDArray[np.floating]
+    angles: NDArray[np.floating]
+    exact: bool
     picture: Callable[[], Source | None] | None = None
+
+    @classmethod
+    def of(cls, image: Image, found: Detections, *, exact: bool = True) -> _Request:
+        return cls(image, *found, exact)
+
+    @property
+    def targets(self) -> list[Target]:
+        return [
+            Target(self.image, box, float(angle), self.exact and not np.isnan(angle))
+            for box, angle in zip(self.boxes, self.angles, strict=True)
+        ]
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps in memory."""
+        return self.image.nbytes if len(self.boxes) else 0
 
 
 def _rebuilt(
-    weights: str | Path | Backend, detector: Detector | None, threads: int | None, max_pixels: int
+    weights: str | Path | Backend, detector: Detector | None, options: dict[str, Any]
 ) -> Landmarker:
-    return Landmarker(weights, detector, threads=threads, max_pixels=max_pixels)
+    return Landmarker(weights, detector, **options)
 
 
 @contextmanager
@@ -380,26 +474,34 @@ def _enough_memory() -> Iterator[None]:
         raise ImageError("there is not enough memory for this picture; shrink it") from None
 
 
-def _pairs(
-    images: Iterable[Source], boxes: Iterable[ArrayLike | None] | None
-) -> Iterator[tuple[Source, ArrayLike | None]]:
-    """Each picture with its boxes; raises InputError as `Landmarker.stream` does."""
+def _each(
+    images: Iterable[Source],
+    boxes: Iterable[ArrayLike | None] | None,
+    angles: Iterable[ArrayLike | None] | None,
+) -> Iterator[tuple[Source, ArrayLike | None, ArrayLike | None]]:
+    """Each picture with its boxes and angles; raises InputError as `Landmarker.stream` does."""
     one = isinstance(images, str | bytes | bytearray | memoryview | os.PathLike | PIL.Image.Image)
     one |= isinstance(images, np.ndarray) and images.ndim < 4
     if one or hasattr(images, "read"):
         raise InputError("expected several pictures, a list of paths for example, got one")
-    return zip(images, repeat(None)) if boxes is None else _matched(images, boxes)
+    if boxes is None and angles is not None:
+        raise InputError("expected angles= together with the boxes= of which they are")
+    given = {"boxes": boxes, "angles": angles}
+    return _matched(images, {name: own for name, own in given.items() if own is not None})
 
 
 def _matched(
-    images: Iterable[Source], boxes: Iterable[ArrayLike | None]
-) -> Iterator[tuple[Source, ArrayLike | None]]:
+    images: Iterable[Source], given: dict[str, Iterable[ArrayLike | None]]
+) -> Iterator[tuple[Source, ArrayLike | None, ArrayLike | None]]:
     missing: Any = object()
-    for number, (source, own) in enumerate(zip_longest(images, boxes, fillvalue=missing)):
-        if source is missing or own is missing:
-            ended = "pictures" if source is missing else "boxes"
-            raise InputError(f"expected boxes for each picture; the {ended} end after {number}")
-        yield source, own
+    for number, row in enumerate(zip_longest(images, *given.values(), fillvalue=missing)):
+        named = dict(zip(("pictures", *given), row, strict=True))
+        if ended := [name for name, own in named.items() if own is missing]:
+            raise InputError(
+                f"expected {' and '.join(given)} for each picture; the {ended[0]} end after "
+                f"{number}"
+            )
+        yield named["pictures"], named.get("boxes"), named.get("angles")
 
 
 def _picture(image: Source) -> Image:
@@ -411,13 +513,51 @@ def _picture(image: Source) -> Image:
     return load_image(image)
 
 
-def _given(boxes: ArrayLike, dtype: type[np.floating]) -> NDArray[Any]:
-    """A caller's boxes (N, 4), checked."""
+def _given(boxes: ArrayLike, angles: ArrayLike | None, dtype: type[np.floating]) -> Detections:
+    """A caller's boxes (N, 4) and angles (N,), checked; scores are 1."""
     try:
         given = np.asarray(boxes, dtype)
     except (TypeError, ValueError):
         raise InputError("expected boxes as an array of numbers (N, 4)") from None
-    return _checked(given)
+    checked = _checked(given)
+    return Detections(
+        checked, np.ones(len(checked), np.float32), _turned(angles, len(checked), dtype)
+    )
+
+
+def _turned(angles: ArrayLike | None, count: int, dtype: type[np.floating]) -> NDArray[Any]:
+    """A caller's or a detector's angles (N,), brought to (-180, 180]; NaN where unknown."""
+    try:
+        given = np.asarray(np.nan if angles is None else angles, dtype)
+    except (TypeError, ValueError):
+        raise InputError("expected angles as an array of numbers (N,), in degrees") from None
+    if given.shape not in ((), (count,)) and not given.size == count == 0:
+        raise InputError(
+            f"expected an angle for each of {count} boxes, or one for all, got shape {given.shape}"
+        )
+    if np.isinf(given).any():
+        raise InputError("expected angles in degrees, or NaN where they are not known, got ±inf")
+    return np.full(count, wrapped(given), dtype)
+
+
+def _detections(found: Any) -> Detections:
+    """What a detector gave, checked, in float32."""
+    try:
+        boxes, scores, *angles = found
+        boxes, scores = (np.asarray(part, np.float32) for part in (boxes, scores))
+        (angle,) = angles or [None]
+    except (TypeError, ValueError):
+        raise InputError(
+            "expected boxes (N, 4), scores (N,) and perhaps angles (N,) of the detector, got "
+            "something else"
+        ) from None
+    boxes = _checked(boxes)
+    if scores.shape != (len(boxes),) or not np.isfinite(scores).all():
+        raise InputError(
+            f"expected a finite score for each box of the detector, got {len(boxes)} boxes and "
+            f"scores of shape {scores.shape}"
+        )
+    return Detections(boxes, scores, _turned(angle, len(boxes), np.float32))
 
 
 def _checked(boxes: NDArray[Any]) -> NDArray[Any]:

@@ -9,6 +9,7 @@ is all NaN. Everything between pixels and points is in the graph.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aadn.errors import AadnError, WeightsError
 from aadn.faces import Float32
 from aadn.inference.backend import Card, check_crops, chunks
 from aadn.inference.estimates import Estimates
+from aadn.inference.quality import Quality
 from aadn.inference.session import OnnxSession
 
 OUTPUTS = ("points", "visibility", "occlusion", "uncertainty")
@@ -32,19 +34,23 @@ class OnnxBackend:
     `aadn.inference.session`.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, threads: int | None = None, quality: Quality | None = None
+    ) -> None:
         """Open an ONNX file of `aadn export`.
 
         Args:
             path: the file.
             threads: that compute it; None for one for each core.
+            quality: instead of that of the file's own card.
 
         Raises:
             WeightsError: the file is missing, broken or not one of ours.
             InputError: fewer than one thread.
         """
         self.session = OnnxSession(path, threads=threads)
-        self.card = _card(self.session)
+        card = _card(self.session)
+        self.card = card if quality is None else replace(card, quality=quality)
         self._outputs = [name for name in OUTPUTS if name in self.session.outputs]
         self._absent: set[str] | None = None
 
@@ -74,11 +80,11 @@ class OnnxBackend:
         return dict(zip(self._outputs, found, strict=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.session.path, self.session.threads)
+        return _reopened, (self.session.path, self.session.threads, self.card.quality)
 
 
-def _reopened(path: Path, threads: int | None) -> OnnxBackend:
-    return OnnxBackend(path, threads=threads)
+def _reopened(path: Path, threads: int | None, quality: Quality | None) -> OnnxBackend:
+    return OnnxBackend(path, threads=threads, quality=quality)
 
 
 def _card(session: OnnxSession) -> Card:

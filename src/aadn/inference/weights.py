@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from aadn.errors import MissingDependencyError, WeightsError
 from aadn.files import sha256
-from aadn.inference.backend import Backend
+from aadn.inference.backend import Backend, quality
 from aadn.inference.onnx import OnnxBackend
 
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -32,8 +33,8 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
     """
     name = _name(weights)
     if name in EMBEDDED:
-        _check_digest(EMBEDDED[name])
-        return OnnxBackend(EMBEDDED[name], threads=threads)
+        card = _checked_card(EMBEDDED[name])
+        return OnnxBackend(EMBEDDED[name], threads=threads, quality=quality(card.get("quality")))
     if Path(name).suffix.lower() == ".safetensors":
         raise WeightsError(
             f"{name}: is a checkpoint, expected an ONNX file; export it first: "
@@ -89,11 +90,12 @@ def _name(weights: str | Path | None) -> str:
     return DEFAULT if weights is None else str(weights)
 
 
-def _check_digest(path: Path) -> None:
-    """Raise WeightsError unless an embedded file is the one that its card describes."""
+def _checked_card(path: Path) -> dict[str, Any]:
+    """An embedded file's card; WeightsError unless the file is the one that it describes."""
     card = path.with_suffix(".json")
     try:
-        expected = json.loads(card.read_text("utf-8"))["sha256"]
+        content: dict[str, Any] = json.loads(card.read_text("utf-8"))
+        expected = content["sha256"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{card}: the embedded model's card cannot be read ({error}); reinstall aadn"
@@ -110,3 +112,4 @@ def _check_digest(path: Path) -> None:
             f"{path}: the embedded model is not the one its card describes (sha256 {got}, "
             f"expected {expected}); reinstall aadn"
         )
+    return content

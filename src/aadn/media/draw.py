@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.faces import Face, Faces
-from aadn.geometry import Crop, compose
+from aadn.geometry import Crop, compose, corners
 from aadn.images import Source, load_image
 from aadn.palette import BOX, EDGE, HIDDEN, LINE, OCCLUDED, SEEN, Colour
 
@@ -63,7 +63,8 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
     radius = max(side / 100, 0.6)  # of a dot; our choice
     thickness = max(1, round(side / 300))
     if box:
-        _rectangle(canvas, face.box, thickness)
+        outline = np.array([_at(corner) for corner in corners(face.box, face.angle)], np.int32)
+        cv2.polylines(canvas, [outline], True, BOX, thickness, cv2.LINE_AA, _SHIFT)
     hidden = face.hidden
     if contours:
         for indices, closed in face.scheme.contours.values():
@@ -110,20 +111,18 @@ def _circle(
     cv2.circle(canvas, _at(centre), round(radius * _UNIT), colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
-def _rectangle(canvas: NDArray[np.uint8], box: NDArray[np.floating], thickness: int) -> None:
-    cv2.rectangle(canvas, _at(box[:2]), _at(box[2:]), BOX, thickness, cv2.LINE_AA, _SHIFT)
-
-
 def _overlay(canvas: NDArray[np.uint8], face: Face) -> None:
     """Tint the face, inside its landmarks, by the occlusion map, at most half covered."""
     if not np.isfinite(face.occlusion).all():
         return
     height, width = canvas.shape[:2]
     columns = face.occlusion.shape[1]
-    crop = Crop.around(face.box, columns, face.crop_factor)  # its pixels are the map's cells
-    low, high = crop.to_picture(np.array([[-0.5, -0.5], [columns - 0.5, columns - 0.5]]))
-    x0, y0 = np.clip(np.ceil(low), 0, [width, height]).astype(int)
-    x1, y1 = np.clip(np.floor(high) + 1, 0, [width, height]).astype(int)
+    # Its pixels are the map's cells.
+    crop = Crop.around(face.box, columns, face.crop_factor, face.angle)
+    edge = columns - 0.5
+    seen = crop.to_picture(np.array([[-0.5, -0.5], [edge, -0.5], [edge, edge], [-0.5, edge]]))
+    x0, y0 = np.clip(np.ceil(seen.min(axis=0)), 0, [width, height]).astype(int)
+    x1, y1 = np.clip(np.floor(seen.max(axis=0)) + 1, 0, [width, height]).astype(int)
     if x0 >= x1 or y0 >= y1:
         return
     # From the region's pixels to the map's.

@@ -23,7 +23,8 @@ FORMAT = 1
 
 COLUMNS = (
     *("image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"),
-    *("hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "error"),
+    *("hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "angle"),
+    *("quality", "error"),
 )
 """Of the CSV."""
 
@@ -62,8 +63,8 @@ def csv_table() -> Form:
 
     Names of files that are not UTF-8 keep their bytes.
 
-    `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) is
-    empty from a network without it. A picture without faces has a row with its image alone, one
+    `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) and
+    quality are empty from a network without them. A picture without faces has a row with its image alone, one
     that failed its image and its error.
     """
     return Form(Frame(_csv([COLUMNS])), lambda name, result: _csv(_rows(name, result)))
@@ -101,7 +102,8 @@ def _rows(name: str | Path, result: Result) -> list[list[Any]]:
         values = face.to_dict()
         names, hidden = face.scheme.point_names(), set(values["hidden"])
         uncertainty = values["uncertainty"] or [None] * len(names)
-        of_face = [face.visibility_threshold, *values["box"], values["score"], None]
+        of_face = [face.visibility_threshold, *values["box"]]
+        of_face += [values["score"], values["angle"], values["quality"], None]
         for i, landmark in enumerate(names):
             at, visibility = values["points"][i], values["visibility"][i]
             row = [name, number, i, landmark, *at, visibility, uncertainty[i], int(i in hidden)]

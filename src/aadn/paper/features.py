@@ -22,8 +22,7 @@ from aadn.evaluation.measure import prepare
 from aadn.evaluation.plots import check_plot, plot_maps
 from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop
-from aadn.images import load_image
-from aadn.inference.detectors import Detector
+from aadn.inference.detections import Detector
 from aadn.inference.landmarker import Landmarker
 from aadn.models.checkpoint import load_model
 from aadn.models.inputs import normalise
@@ -96,7 +95,7 @@ def run(
             and otherwise those that the embedded model finds. With the same seed, labelled pictures
             are painted as `aadn.evaluation.measure.evaluate` paints them.
         seed: of the occluders.
-        detector: picture to landmark boxes (N, 4) and scores; None for `default_detector()`.
+        detector: see `Landmarker`; None for `default_detector()`.
 
     Raises:
         InputError: an argument is out of range, the checkpoint's network has no distillation
@@ -120,11 +119,14 @@ def run(
         if labels.exists():
             points = read_pts(labels)
             sample, scheme = Sample(path, points, face_box(points, labels)), checkpoint.scheme
+            angle = 0.0
         else:
             embedded = embedded or Landmarker(detector=detector)
-            sample, scheme = _found(path, embedded), embedded.card.scheme
+            sample, angle = _found(path, embedded)
+            scheme = embedded.card.scheme
         image = _painted(sample, scheme, setting)
-        rows.append(face_maps(network, Crop.around(sample.box, network.size).cut(image)))
+        crop = Crop.around(sample.box, network.size, angle=angle)
+        rows.append(face_maps(network, crop.cut(image)))
     plot_maps(rows, out, ranges=dict.fromkeys(("P", "before", "after"), (0.0, 1.0)))
 
 
@@ -138,18 +140,16 @@ def _distillation(network: Network, name: str) -> nn.Module:
     return module
 
 
-def _found(path: Path, landmarker: Landmarker) -> Sample:
-    """The face with the highest score in a picture, and its landmarks."""
-    image = load_image(path)
-    boxes, scores = landmarker.detect(image)
-    if len(boxes) == 0:
+def _found(path: Path, landmarker: Landmarker) -> tuple[Sample, float]:
+    """The face with the highest score in a picture, with its landmarks, and its angle."""
+    faces = landmarker(path)
+    if not len(faces):
         raise InputError(
             f"{path}: expected a face, the detector found none; give another picture, or put its "
             f"landmarks beside it in {path.with_suffix('.pts').name}"
         )
-    best = boxes[[int(np.argmax(scores))]]
-    points = landmarker.align(image, best).points[0]
-    return Sample(path, points.astype(np.float64), best[0].astype(np.float64))
+    face = faces[int(np.argmax(faces.scores))]
+    return Sample(path, face.points.astype(np.float64), face.box.astype(np.float64)), face.angle
 
 
 def _painted(sample: Sample, scheme: Scheme, setting: Setting) -> NDArray[np.uint8]:

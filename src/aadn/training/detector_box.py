@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.data.samples import Sample
-from aadn.inference.detectors import BoxTransform, Detector
+from aadn.inference.detections import Detector
+from aadn.inference.detectors import BoxTransform
 
 FACES = 300
 """So many faces are looked at (our choice)."""

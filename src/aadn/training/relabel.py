@@ -48,7 +48,7 @@ def relabelled(crops: CropSet, labelled: NDArray[np.bool_], landmarker: Landmark
     whole = Crop(np.eye(2, 3), side)
     box = whole.inner_box(CROP_FACTOR * crops.margin)
     faces = tqdm(asked, "relabelling", unit="face", disable=None)
-    found = landmarker.align_each((crops.images[i], box) for i in faces)
+    found = landmarker.align_each((crops.images[i], box, 0.0) for i in faces)
     visibility = np.stack([face.visibility for face in found])
     visible, before = crops.visible.copy(), crops.visible[asked]
     visible[asked] = np.where(visibility < SEEN, np.nan, before)
