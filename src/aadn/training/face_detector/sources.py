@@ -31,7 +31,8 @@ from aadn.geometry import (
     warp,
 )
 from aadn.images import load_image
-from aadn.inference.detectors import BoxTransform, Detector
+from aadn.inference.detections import Detector
+from aadn.inference.detectors import BoxTransform
 from aadn.inference.landmarker import Landmarker
 
 SURE = 0.045
