@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from aadn.models.face_detector import Separable, convolution, folded
+from aadn.models.face_detector import convolution, folded
 
 SIZE = 64
 """Side of a crop in pixels."""
@@ -29,14 +29,11 @@ class FaceRefinerNetwork(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             convolution(3, 16, 3, 2),
-            Separable(16, 32, 2),
-            Separable(32, 32),
-            Separable(32, 64, 2),
-            Separable(64, 64),
-            Separable(64, 64),
-            Separable(64, 96, 2),
-            Separable(96, 96),
-            Separable(96, 96),
+            convolution(16, 32, 3, 2),
+            convolution(32, 48, 3, 2),
+            convolution(48, 64, 3),
+            convolution(64, 96, 3, 2),
+            convolution(96, 96, 3),
             nn.Flatten(),
             nn.Linear(96 * (SIZE // 16) ** 2, 64),
             nn.ReLU(inplace=True),

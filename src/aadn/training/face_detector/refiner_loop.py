@@ -27,7 +27,7 @@ class RefinerConfig:
         seed: of all that is random.
     """
 
-    steps: int = 12_000
+    steps: int = 9_500
     batch: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
