@@ -2,8 +2,9 @@
 
     python benchmarks/pictures.py docs
 
-occluded.jpg: covered in four ways. weak.jpg: where the model is weak, with the mean distance of its
-landmarks from those on the picture as it is, in percent of the inter-ocular distance.
+occluded.jpg: covered in four ways. turned.jpg: turned, as the detector finds it. weak.jpg: where
+the model is weak, with the mean distance of its landmarks from those on the picture as it is, in
+percent of the inter-ocular distance.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from numpy.typing import NDArray
 
 from aadn import Landmarker, draw, load_image
 from aadn.files import write_whole
-from aadn.geometry import FloatArray, box_of_points, transform
+from aadn.geometry import BORDER_VALUE, box_of_points, turn_picture
 from aadn.occlude.evaluation import Occluder, occlude_picture
+from aadn.schemes import IBUG68
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 ZOOM = 3
+PANEL = 480
+"""Pixels of a side of the pictures of a turned face."""
 
 Image = NDArray[np.uint8]
 
@@ -39,32 +43,58 @@ def occluded(picture: Image, landmarker: Landmarker) -> list[Image]:
     return panels
 
 
+def turned(picture: Image, landmarker: Landmarker) -> list[Image]:
+    """The face turned, and under a mask while it is."""
+    points = landmarker(picture).points[0].astype(np.float64)
+    rng = np.random.default_rng(4)
+    masked, _ = occlude_picture(picture, points, IBUG68, "mask", rng)
+    panels = []
+    for image, angle in ((picture, 50), (masked, 120), (picture, 180), (masked, 285)):
+        shown = turn_picture(image, angle)
+        faces = landmarker(shown)
+        face = faces.largest
+        text = f"{face.angle:.0f} degrees, quality {face.quality:.2f}" if face else "missed"
+        panels.append(_titled(_square(draw(shown, faces)), text))
+    return panels
+
+
+def _square(image: Image) -> Image:
+    """As large as the other panels, with a grey margin."""
+    side = max(image.shape[:2])
+    around = [side - length for length in image.shape[:2]]
+    padded = cv2.copyMakeBorder(
+        image, around[0] // 2, -(-around[0] // 2), around[1] // 2, -(-around[1] // 2),
+        cv2.BORDER_CONSTANT, value=BORDER_VALUE,
+    )  # fmt: skip
+    return np.asarray(cv2.resize(padded, (PANEL, PANEL), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _titled(panel: Image, text: str) -> Image:
+    for colour, thick in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+        cv2.putText(panel, text, (10, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, thick,
+                    cv2.LINE_AA)  # fmt: skip
+    return panel
+
+
 def weak(picture: Image, landmarker: Landmarker) -> list[Image]:
-    """The face turned, tiny, blurred and dark, with how far its landmarks then are off."""
+    """The face tiny, blurred and dark, with how far its landmarks then are off."""
     points = landmarker(picture).points[0].astype(np.float64)
     height, width = picture.shape[:2]
-    turn = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), 60, 0.8), np.float64)
     small = cv2.resize(picture, None, fx=0.06, fy=0.06, interpolation=cv2.INTER_AREA)
-    changed: dict[str, tuple[NDArray[np.generic], FloatArray]] = {
-        "turned by 60 degrees": (cv2.warpAffine(picture, turn, (width, height)),
-                                 transform(points, turn)),
-        "17 pixels wide": (cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC),
-                           points),
-        "blurred": (cv2.GaussianBlur(picture, (0, 0), 14), points),
-        "dark": (np.random.default_rng(0).normal(picture * 0.05, 5).clip(0, 255), points),
-    }  # fmt: skip
+    changed: dict[str, NDArray[np.generic]] = {
+        "17 pixels wide": cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC),
+        "blurred": cv2.GaussianBlur(picture, (0, 0), 14),
+        "dark": np.random.default_rng(0).normal(picture * 0.05, 5).clip(0, 255),
+    }
     panels = []
-    for name, (image, truth) in changed.items():
+    for name, image in changed.items():
         face = np.ascontiguousarray(image, np.uint8)
-        faces = landmarker(face, boxes=box_of_points(truth)[None])
-        distance = np.hypot(*(faces.points[0] - truth).T).mean()
-        share = 100 * distance / np.hypot(*(truth[36] - truth[45]))
-        panel = draw(face, faces, boxes=False)
-        text = f"{name}: {share:.1f} %"
-        for colour, thick in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            cv2.putText(panel, text, (10, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, thick,
-                        cv2.LINE_AA)  # fmt: skip
-        panels.append(panel)
+        faces = landmarker(face, boxes=box_of_points(points)[None])
+        distance = np.hypot(*(faces.points[0] - points).T).mean()
+        share = 100 * distance / np.hypot(*(points[36] - points[45]))
+        quality = faces.quality[0]
+        text = f"{name}: {share:.1f} %, quality {quality:.2f}"
+        panels.append(_titled(draw(face, faces, boxes=False), text))
     return panels
 
 
@@ -76,7 +106,7 @@ def main() -> None:
     landmarker = Landmarker()
     region = load_image(EXAMPLE)[55:215, 150:300]
     picture = cv2.resize(region, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
-    for name, panels in (("occluded", occluded), ("weak", weak)):
+    for name, panels in (("occluded", occluded), ("turned", turned), ("weak", weak)):
         drawn = np.hstack(panels(np.asarray(picture, np.uint8), landmarker))
         content = cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
         write_whole(folder / f"{name}.jpg", content)

@@ -23,6 +23,7 @@ from aadn.data.pts import read_pts
 from aadn.errors import OutputError
 from aadn.images import load_image
 from aadn.inference import landmarker
+from aadn.inference.detections import MIN_SCORE
 from aadn.media import growing
 from aadn.media.results import COLUMNS
 
@@ -216,6 +217,25 @@ def test_most_of_the_faces(tmp_path: Path, weights: str, capsys: Any) -> None:
         (image,) = json.loads(file.read_text())["images"]
         scores.append([face["score"] for face in image["faces"]])
     assert scores == [pytest.approx(np.linspace(0.9, 0.8, 4)[:n], abs=1e-4) for n in (1, 3, 4)]
+
+
+def test_small_faces(
+    tmp_path: Path, weights: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def made(**options: Any) -> Any:
+        given.append((options["min_score"], options.get("min_size")))
+        return find
+
+    monkeypatch.setattr(landmarker, "default_detector", made)
+    arguments = ["detect", picture(tmp_path / "a.png"), "--weights", weights]
+    assert run(capsys, *arguments, "--min-size", "0.02", "--min-score", "0.3")[0] == 0
+    assert run(capsys, *arguments)[0] == 0
+    assert given == [(0.3, 0.02), (MIN_SCORE, None)]
+    code, _, err = run(capsys, *arguments, "--min-size", 20, "--yunet", tmp_path / "yunet.onnx")
+    assert code == 2
+    assert "leave out --yunet" in err
 
 
 def test_more_pixels_than_allowed(

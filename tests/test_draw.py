@@ -117,7 +117,7 @@ def test_a_turned_face_has_a_turned_box() -> None:
     for shown, along in ((upright, (0.0, reach)), (turned, (reach / np.sqrt(2),) * 2)):
         x, y = np.rint(middle + along).astype(int)  # the middle of a side
         assert shown[y - 1 : y + 2, x - 1 : x + 2].any()
-    tip = np.rint(middle + [0, reach * np.sqrt(2)]).astype(int)
+    tip = np.rint([middle[0], middle[1] + reach * np.sqrt(2)]).astype(int)
     assert turned[tip[1] - 2 : tip[1] + 1, tip[0] - 2 : tip[0] + 3].any()
     assert not (turned & upright)[int(y0), int(x0)]
 

@@ -23,6 +23,7 @@ from stub_backend import SIZE, StubBackend, base_points
 from aadn import Faces, Landmarker, Result
 from aadn.errors import ImageError, InputError, NetworkError
 from aadn.geometry import Crop
+from aadn.inference import landmarker as module
 from aadn.inference.backend import CHUNK
 from aadn.inference.detections import Detections
 from aadn.inference.estimates import Estimates
@@ -200,6 +201,52 @@ def test_faces_go_through_the_network_together() -> None:
     backend.calls.clear()
     landmarker.many([dotted((50, 60))] * 40)  # those of several
     assert backend.calls == [CHUNK, 2 * 40 - CHUNK]
+
+
+def test_the_options_of_the_default_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def made(**options: Any) -> Any:
+        given.append(options)
+        return two_boxes
+
+    monkeypatch.setattr(module, "default_detector", made)
+    options: dict[str, Any] = {"min_score": 0.3, "min_size": 12, "max_faces": 1}
+    landmarker = Landmarker(StubBackend(), **options)
+    assert len(landmarker(dotted((50, 60)))) == 1
+    assert given == [{"min_score": 0.3, "min_size": 12, "threads": None}]
+    again = pickle.loads(pickle.dumps(landmarker))
+    assert len(again(dotted((50, 60)))) == 1
+    assert given[1:] == given[:1]
+    plain = Landmarker(StubBackend())
+    assert len(given) == 2  # not made before it is needed
+    assert len(plain(dotted((50, 60)))) == 2
+    assert given[2] == {"threads": None}
+
+
+def test_options_out_of_range_are_found_at_once() -> None:
+    for options, message in (
+        ({"min_score": 2}, "minimum score in"),
+        ({"min_size": 0}, "smallest face"),
+        ({"max_faces": 0}, "max_faces of 1 or more"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Landmarker(StubBackend(), **options)  # type: ignore[arg-type]
+
+
+def test_a_detector_has_its_own_options() -> None:
+    for option in ({"min_score": 0.3}, {"min_size": 12.0}):
+        with pytest.raises(InputError, match="without detector="):
+            Landmarker(StubBackend(), two_boxes, **option)  # type: ignore[arg-type]
+
+
+def test_the_best_faces_of_any_detector_wherever_they_stand() -> None:
+    boxes, scores = np.arange(16.0).reshape(4, 4) ** 2, np.array([0.2, 0.9, 0.5, 0.9])
+    landmarker = Landmarker(StubBackend(), lambda _: (boxes, scores), max_faces=2)
+    found = landmarker.detect(dotted((50, 60)))
+    np.testing.assert_array_equal(found.boxes, boxes[[1, 3]])
+    np.testing.assert_array_equal(found.scores, np.array([0.9, 0.9], np.float32))
+    assert found.angles.shape == (2,)
 
 
 def test_memory_that_is_lacking_for_one_picture_does_not_end_a_stream() -> None:

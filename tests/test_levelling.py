@@ -26,6 +26,8 @@ EYES = Scheme.of(
 )
 SIZE = 40
 BOX = np.array([80.0, 60, 120, 100])
+NEXT = np.array([100.0, 0])
+"""From a face to the next."""
 CENTRE = np.array([100.0, 80])
 
 
@@ -66,7 +68,7 @@ def face(angle: float, *others: float) -> NDArray[np.uint8]:
     image = np.full((200, 400, 3), 127, np.uint8)
     for number, turned in enumerate((angle, *others)):
         for dot, colour in zip(dots(turned), ((255, 0, 0), (0, 0, 255), (0, 255, 0)), strict=True):
-            at = np.rint(16 * (dot + [100 * number, 0])).astype(int).tolist()
+            at = np.rint(16 * (dot + number * NEXT)).astype(int).tolist()
             cv2.circle(image, at, 6 * 16, colour, cv2.FILLED, cv2.LINE_AA, 4)
     return image
 
@@ -79,7 +81,7 @@ def dots(angle: float) -> NDArray[np.float64]:
 
 def detects(*angles: float) -> Any:
     """A detector that finds as many faces, and says so of their angles."""
-    boxes = np.stack([BOX + [100 * i, 0, 100 * i, 0] for i in range(len(angles))])
+    boxes = np.stack([BOX + np.tile(i * NEXT, 2) for i in range(len(angles))])
     return lambda _: Detections(boxes, np.linspace(0.9, 0.8, len(angles)), np.array(angles))
 
 
@@ -100,7 +102,7 @@ def test_a_detector_that_is_off_takes_a_second_look() -> None:
     assert network.calls == [2, 2]
     np.testing.assert_allclose(faces.angles, [130, 0], atol=1.5)
     np.testing.assert_allclose(faces.points[0], dots(130), atol=0.3)
-    np.testing.assert_allclose(faces.points[1], dots(4) + [100, 0], atol=0.3)
+    np.testing.assert_allclose(faces.points[1], dots(4) + NEXT, atol=0.3)
 
 
 def test_pictures_together_take_a_second_look_together_and_only_where_it_is_needed() -> None:
@@ -180,9 +182,9 @@ def test_boxes_and_angles_given_back_change_nothing(angles: list[float]) -> None
 def test_angles_of_the_caller_are_not_corrected() -> None:
     network = Eyes()
     landmarker = Landmarker(network)
-    for given, expected in ((30, [30, 30]), ([30, 370], [30, 10]), ([0, np.nan], [0, 50])):
+    for angles, expected in ((30, [30, 30]), ([30, 370], [30, 10]), ([0, np.nan], [0, 50])):
         network.calls.clear()
-        faces = landmarker(face(50, 50), [BOX, BOX + [100, 0, 100, 0]], given)
+        faces = landmarker(face(50, 50), [BOX, BOX + np.tile(NEXT, 2)], angles)
         np.testing.assert_allclose(faces.angles, expected, atol=1.5)
     assert network.calls == [2, 2]  # of the last, where one was not known
     (one,) = landmarker.align_each([(face(50), BOX, 30.0)])
