@@ -231,7 +231,8 @@ def test_augmented_crops_keep_what_is_true_of_them(seed: int) -> None:
         light = np.where(light > 0.5 * light.max(), light, 0)
         yy, xx = np.mgrid[:SIZE, :SIZE]
         place = np.array([(light * xx).sum(), (light * yy).sum()]) / light.sum()
-        return (place - (SIZE - 1) / 2) / (SIZE / FACTOR)
+        at: NDArray[np.float64] = (place - (SIZE - 1) / 2) / (SIZE / FACTOR)
+        return at
 
     row = true[0].numpy()
     middle, right = dot_at(0), dot_at(1)
@@ -316,7 +317,7 @@ def test_the_second_network_learns_what_a_face_is(tmp_path: Path) -> None:
         x, y = (STORED - 1) / 2 + offset * STORED / (FACTOR * 1.25)
         cv2.circle(crop, (round(x), round(y)), 12, (230,) * 3 if face else (10,) * 3, cv2.FILLED)
         target[:] = [face, *offset, 0, 0, 1, 0]
-    places = Candidates(crops, targets, np.ones(count, np.float32))
+    places = Candidates(crops, targets, np.ones(count, np.float32), targets[:, 0])
     network = train_refiner(places, RefinerConfig(steps=150, batch=32, average=0.9))
     images, true = augmented(crops, targets, torch.Generator().manual_seed(1))
     with torch.no_grad():

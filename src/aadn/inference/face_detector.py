@@ -98,7 +98,7 @@ class FaceDetector:
     def _smallest(self, image: NDArray[np.uint8]) -> float | None:
         if self.min_size is None or self.min_size >= 1:
             return self.min_size
-        return self.min_size * max(image.shape[:2])
+        return self.min_size * float(max(image.shape[:2]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuilt, (

@@ -21,6 +21,11 @@ from aadn.inference.session import OnnxSession
 KEY = "aadn_face_refiner"
 """Where a file's metadata say that it is one of ours."""
 
+BELIEF = (0.86, 0.70, -0.44)
+"""What the logits of the first and of the second network's score count, and a constant: together
+the logit of the probability that a place is a face. Fitted on validation pictures, where the
+logarithmic loss is .121; .18 by the first network alone."""
+
 
 class FaceRefinement:
     """Runs the second network. It pickles, and works in threads and after a fork."""
@@ -62,5 +67,8 @@ def refined(found: Detections, answers: NDArray[np.float64]) -> Detections:
     middles = middles + np.einsum("nij,nj->ni", turns, answers[:, 1:3] * side)
     half = sizes * np.exp(np.clip(answers[:, 3:5], -1, 1)) / 2
     angles = found.angles + np.degrees(np.arctan2(answers[:, 6], answers[:, 5]))
-    scores = 1 / (1 + np.exp(-answers[:, 0]))
+    first, second, constant = BELIEF
+    proposed = np.clip(found.scores, 1e-6, 1 - 1e-6)
+    logit = first * np.log(proposed / (1 - proposed)) + second * answers[:, 0] + constant
+    scores = 1 / (1 + np.exp(-logit))
     return Detections(np.hstack([middles - half, middles + half]), scores, wrapped(angles))

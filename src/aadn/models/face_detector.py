@@ -48,15 +48,7 @@ class FaceDetectorNetwork(nn.Module):
         )
         self.lateral = nn.ModuleList(convolution(channels, NECK, 1) for channels in CHANNELS)
         self.smooth = nn.ModuleList(Separable(NECK, NECK) for _ in STRIDES)
-        self.heads = nn.ModuleList(
-            nn.Sequential(Separable(NECK, NECK), nn.Conv2d(NECK, OUTPUTS, 1)) for _ in STRIDES
-        )
-        for head in self.heads:
-            last = head[-1]
-            nn.init.normal_(last.weight, std=0.01)
-            nn.init.zeros_(last.bias)
-            last.bias.data[0] = -4.6  # a hundredth: nearly all cells have no face
-            last.bias.data[3:5] = 1.0  # faces are a few strides wide
+        self.heads = nn.ModuleList(_head() for _ in STRIDES)
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
@@ -73,6 +65,14 @@ class FaceDetectorNetwork(nn.Module):
             above = self.smooth[level](x)
             answers.insert(0, self.heads[level](above).flatten(2))
         return torch.cat(answers, 2).transpose(1, 2)
+
+
+def _head() -> nn.Sequential:
+    last = nn.Conv2d(NECK, OUTPUTS, 1)
+    nn.init.normal_(last.weight, std=0.01)
+    # A hundredth, for nearly all cells have no face; faces are a few strides wide.
+    last.bias = nn.Parameter(torch.tensor([-4.6, 0, 0, 1, 1, 0, 0]))
+    return nn.Sequential(Separable(NECK, NECK), last)
 
 
 class Separable(nn.Module):
@@ -124,9 +124,6 @@ class Deployed(nn.Module):
     def __init__(self, network: FaceDetectorNetwork) -> None:
         super().__init__()
         self.network = folded(network)
-        with torch.no_grad():
-            first = self.network.stem[0][0]
-            first.weight /= 255
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
@@ -136,7 +133,7 @@ class Deployed(nn.Module):
 
 
 def folded(network: Network) -> Network:
-    """A copy in which each convolution with a normalisation behind it is one convolution."""
+    """A copy for pictures in [0, 255], each normalisation folded into the convolution before it."""
     network = copy.deepcopy(network).eval()
     for parent in network.modules():
         parts = list(parent.children())
@@ -145,4 +142,7 @@ def folded(network: Network) -> Network:
             if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
                 parent[0] = nn.utils.fuse_conv_bn_eval(convolution, normalisation)
                 parent[1] = nn.Identity()
+    first = next(part for part in network.modules() if isinstance(part, nn.Conv2d))
+    with torch.no_grad():
+        first.weight /= 255
     return network

@@ -6,7 +6,6 @@ only sees what that found, levelled and of one size, and tells faces from the re
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from aadn.models.face_detector import convolution, folded
@@ -60,8 +59,6 @@ class Deployed(nn.Module):
     def __init__(self, network: FaceRefinerNetwork) -> None:
         super().__init__()
         self.network = folded(network)
-        with torch.no_grad():
-            self.network.features[0][0].weight /= 255
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from aadn.geometry import Crop, turn, turned_extent, wrapped
 from aadn.inference.detections import Detections
 from aadn.inference.face_proposals import FaceProposals, resized
+from aadn.inference.face_refinement import FaceRefinement
 from aadn.models.face_refiner import FACTOR, SIZE
 from aadn.training.face_detector.album import opencv_on_one_thread
 from aadn.training.face_detector.scenes import Album, Scene, draw_scene
@@ -36,17 +38,40 @@ class Candidates:
         targets: (N, 7) as the network shall answer, the first 1 for a face and 0 for none; for none
             the others mean nothing.
         believed: (N,) how far the angle is to be believed, see `scenes`.
+        scores: (N,) in [0, 1], those that the places came with.
     """
 
     crops: NDArray[np.uint8]
     targets: NDArray[np.float32]
     believed: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+    def rows(self, which: NDArray[np.bool_]) -> Candidates:
+        """Some of them."""
+        return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Candidates]) -> Candidates:
+        """Those of several, at least one, in that order."""
+        return cls(
+            *(
+                np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            )
+        )
 
 
 def draw_candidates(
-    album: Album, proposals: FaceProposals, side: int, rng: np.random.Generator
+    album: Album,
+    proposals: FaceProposals,
+    side: int,
+    rng: np.random.Generator,
+    refinement: FaceRefinement | None = None,
 ) -> Candidates:
-    """The places that the first network proposes in one scene, and others near its faces."""
+    """The places that the first network proposes in one scene, and others near its faces.
+
+    With `refinement`, only proposals that it gets wrong, see `many_candidates`.
+    """
     scene = draw_scene(album, side, rng)
     # As in a large picture: the first network sees a smaller copy.
     scale = float(rng.uniform(0.4, 1.0)) if rng.random() < 0.4 else 1.0
@@ -54,8 +79,12 @@ def draw_candidates(
     found = proposals(small, float(rng.choice([0.08, 0.15, 0.3])), None)
     boxes = (found.boxes + 0.5) / (small.shape[0] / side) - 0.5
     found = Detections(boxes, found.scores, found.angles)
-    found = Detections.joined([found.rows(np.arange(min(len(boxes), 40))), _near(scene, rng)])
-    return matched(scene, found)
+    found = found.rows(np.arange(min(len(boxes), 40)))
+    if refinement is None:
+        return matched(scene, Detections.joined([found, _near(scene, rng)]))
+    found = found._replace(scores=refinement(scene.image, found).scores)
+    places = matched(scene, found)
+    return places.rows(np.abs(places.scores - places.targets[:, 0]) > DOUBT)
 
 
 def _near(scene: Scene, rng: np.random.Generator) -> Detections:
@@ -96,7 +125,7 @@ def matched(scene: Scene, found: Detections) -> Candidates:
             left = np.radians(face[4] - angle)
             targets[i] = [1, *offset, *np.log(face[2:4] / size), np.cos(left), np.sin(left)]
             believed[i] = face[5]
-    return Candidates(crops, targets, believed)
+    return Candidates(crops, targets, believed, found.scores[rows].astype(np.float32))
 
 
 SIDES = (256, 320, 384, 512)
@@ -104,48 +133,51 @@ SIDES = (256, 320, 384, 512)
 
 
 def many_candidates(
-    album: Album, first: Path, count: int, *, processes: int = 1, seed: int = 0
+    album: Album,
+    first: Path,
+    count: int,
+    *,
+    second: Path | None = None,
+    processes: int = 1,
+    seed: int = 0,
 ) -> Candidates:
     """At least `count` places, proposed by the network in the file `first`.
 
-    The number of processes changes nothing but the order of what is drawn.
+    With the file `second` of the second network, those of which the score is wrong by more than
+    DOUBT. The number of processes changes nothing.
     """
     share = -(-count // SHARES)
     work = [(seed, number, share) for number in range(SHARES)]
     context = get_context("fork")
-    with opencv_on_one_thread(), context.Pool(processes, _start, (album, first)) as pool:
+    with opencv_on_one_thread(), context.Pool(processes, _start, (album, first, second)) as pool:
         bar = tqdm(total=count, desc="places", unit="place", disable=None)
         parts = []
         for part in pool.imap(_share, work):
             parts.append(part)
             bar.update(len(part.crops))
         bar.close()
-    return _joined(parts)
+    return Candidates.joined(parts)
 
 
 SHARES = 64
 """Parts that processes draw, each from its own seed."""
 
-_own: list[tuple[Album, FaceProposals]] = []
+DOUBT = 0.15
+"""Scores that are off by less are right enough."""
+
+_own: list[tuple[Album, FaceProposals, FaceRefinement | None]] = []
 
 
-def _start(album: Album, first: Path) -> None:
-    _own[:] = [(album, FaceProposals(first, threads=1))]
+def _start(album: Album, first: Path, second: Path | None) -> None:
+    refinement = None if second is None else FaceRefinement(second, threads=1)
+    _own[:] = [(album, FaceProposals(first, threads=1), refinement)]
 
 
 def _share(work: tuple[int, int, int]) -> Candidates:
     seed, number, count = work
-    album, proposals = _own[0]
+    album, proposals, refinement = _own[0]
     rng = np.random.default_rng([seed, number])
     parts: list[Candidates] = []
     while sum(len(part.crops) for part in parts) < count:
-        parts.append(draw_candidates(album, proposals, int(rng.choice(SIDES)), rng))
-    return _joined(parts)
-
-
-def _joined(parts: list[Candidates]) -> Candidates:
-    return Candidates(
-        np.concatenate([part.crops for part in parts]),
-        np.concatenate([part.targets for part in parts]),
-        np.concatenate([part.believed for part in parts]),
-    )
+        parts.append(draw_candidates(album, proposals, int(rng.choice(SIDES)), rng, refinement))
+    return Candidates.joined(parts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -34,20 +34,20 @@ def export_refiner(network: face_refiner.FaceRefinerNetwork, out: Path) -> None:
 def _write(
     deployed: Any, shape: tuple[int, ...], axes: dict[int, str], metadata: dict[str, str], out: Path
 ) -> None:
-    content = io.BytesIO()
-    with warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
+        file = Path(folder) / "network.onnx"
         torch.onnx.export(
             deployed.eval(),
             (torch.zeros(shape, dtype=torch.uint8),),
-            content,
+            file,
             input_names=["images"],
             output_names=list(deployed.outputs),
             dynamic_axes={"images": axes},
             opset_version=17,
             dynamo=False,
         )
-    model = onnx.load_from_string(content.getvalue())
+        model = onnx.load(file)
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     write_whole(out, model.SerializeToString())

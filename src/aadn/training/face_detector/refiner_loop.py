@@ -36,14 +36,20 @@ class RefinerConfig:
 
 
 def train_refiner(
-    candidates: Candidates, config: RefinerConfig, *, tell: Tell = nothing
+    candidates: Candidates,
+    config: RefinerConfig,
+    *,
+    initial: FaceRefinerNetwork | None = None,
+    tell: Tell = nothing,
 ) -> FaceRefinerNetwork:
-    """Train on candidates; the mean of the weights."""
+    """Train on candidates, from random weights or from those of another; the weights' mean."""
     generator = torch.Generator().manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     faces = np.flatnonzero(candidates.targets[:, 0] == 1)
     others = np.flatnonzero(candidates.targets[:, 0] == 0)
     network = FaceRefinerNetwork()
+    if initial is not None:
+        network.load_state_dict(initial.state_dict())
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.AdamW(

@@ -348,9 +348,7 @@ def photographed(image: Image, rng: Rng) -> Image:
             cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8
         )
     if rng.random() < 0.15:
-        noise = np.empty(image.shape, np.int16)
-        cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, (0,) * 3, (float(rng.uniform(2, 14)),) * 3)
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 14))
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.25:
         quality = int(rng.integers(20, 90))
@@ -366,4 +364,5 @@ def _streak(rng: Rng) -> NDArray[np.float32]:
     reach = size // 2
     dx, dy = round(reach * math.cos(angle)), round(reach * math.sin(angle))
     cv2.line(kernel, (reach - dx, reach - dy), (reach + dx, reach + dy), 1.0)
-    return kernel / kernel.sum()
+    streak: NDArray[np.float32] = kernel / kernel.sum()
+    return streak

@@ -41,8 +41,7 @@ class Truth:
 
     def to(self, device: torch.device) -> Truth:
         """The same on a device."""
-        move = {"device": device, "non_blocking": True}
-        return Truth(self.faces.to(**move), self.there.to(**move), self.ignored.to(**move))
+        return Truth(self.faces.to(device), self.there.to(device), self.ignored.to(device))
 
 
 def losses(raw: Tensor, middles: Tensor, strides: Tensor, truth: Truth) -> dict[str, Tensor]:
