@@ -44,9 +44,7 @@ Detector = Callable[
 """From an RGB picture (H, W, 3) uint8 to `Detections`, or to boxes and scores alone."""
 
 
-def suppress(
-    boxes: NDArray[np.floating], scores: NDArray[np.floating]
-) -> NDArray[np.intp]:
+def suppress(boxes: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.intp]:
     """Indices of the boxes (N, 4) to keep, the best score first.
 
     A box goes if a better one overlaps it: by 0.3 of their union, or by 0.6 of the smaller of the

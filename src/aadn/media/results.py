@@ -64,8 +64,8 @@ def csv_table() -> Form:
     Names of files that are not UTF-8 keep their bytes.
 
     `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) and
-    quality are empty from a network without them. A picture without faces has a row with its image alone, one
-    that failed its image and its error.
+    quality are empty from a network without them. A picture without faces has a row with its image
+    alone, one that failed its image and its error.
     """
     return Form(Frame(_csv([COLUMNS])), lambda name, result: _csv(_rows(name, result)))
 
