@@ -21,10 +21,6 @@ from aadn.inference.session import OnnxSession
 KEY = "aadn_face_refiner"
 """Where a file's metadata say that it is one of ours."""
 
-BELIEF = (1.376, 0.68, -0.18)
-"""What the logits of the first and the second network's scores count, and a constant: the logit of
-the probability that a place is a face, fitted on validation pictures."""
-
 
 class FaceRefinement:
     """Runs the second network. It pickles, and works in threads and after a fork."""
@@ -66,8 +62,5 @@ def refined(found: Detections, answers: NDArray[np.float64]) -> Detections:
     middles = middles + np.einsum("nij,nj->ni", turns, answers[:, 1:3] * side)
     half = sizes * np.exp(np.clip(answers[:, 3:5], -1, 1)) / 2
     angles = found.angles + np.degrees(np.arctan2(answers[:, 6], answers[:, 5]))
-    first, second, neither = BELIEF
-    doubt = np.clip(found.scores, 1e-6, 1 - 1e-6)
-    logit = first * np.log(doubt / (1 - doubt)) + second * answers[:, 0] + neither
-    scores = 1 / (1 + np.exp(-logit))
+    scores = 1 / (1 + np.exp(-answers[:, 0]))
     return Detections(np.hstack([middles - half, middles + half]), scores, wrapped(angles))
