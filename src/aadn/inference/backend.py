@@ -114,7 +114,7 @@ def box_transform(values: Sequence[float] | None) -> BoxTransform | None:
 
 
 def quality(values: Mapping[str, float] | None) -> Quality | None:
-    """A calibration from a file's plain values; TypeError, ValueError, KeyError for wrong ones."""
+    """A calibration from a file's values; TypeError, ValueError or KeyError for wrong ones."""
     return None if values is None else Quality(float(values["bias"]), float(values["slope"]))
 
 

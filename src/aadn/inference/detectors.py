@@ -99,8 +99,8 @@ class YuNet:
     """
 
     transform = BoxTransform(0.006, 0.134, 1.048, 0.773)
-    """To landmark boxes: medians over training faces, fitted to the boxes of libfacedetection,
-    whose network YuNet is. `benchmarks/fit_boxes.py` fits it to a YuNet file."""
+    """To landmark boxes: medians over training faces, fitted to libfacedetection's boxes, whose
+    network YuNet is. `benchmarks/fit_boxes.py` fits it to a YuNet file."""
 
     def __init__(
         self,

@@ -32,8 +32,8 @@ ENLARGED = 2.0
 """Pictures are enlarged at most so many times."""
 
 FINDS = 20.0
-"""The smallest face, in pixels of the copy, that it finds reliably: three in four of 20 to 25 pixels
-on validation pictures, most of them under masks."""
+"""The smallest face, in pixels of the copy, that it finds reliably: on validation pictures, where
+most are under masks, three in four of 20 to 25 pixels."""
 
 TILE = 1280
 """Pixels of the longer side of a piece that is looked at at once, which bounds the memory."""
