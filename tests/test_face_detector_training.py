@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+from aadn.errors import WeightsError  # noqa: E402
 from aadn.geometry import turn  # noqa: E402
 from aadn.inference.detections import Detections  # noqa: E402
 from aadn.inference.face_proposals import FaceProposals  # noqa: E402
 from aadn.inference.session import OnnxSession  # noqa: E402
 from aadn.models.face_detector import FaceDetectorNetwork, cell_middles  # noqa: E402
 from aadn.models.face_refiner import FACTOR, SIZE, FaceRefinerNetwork  # noqa: E402
+from aadn.training.face_detector import checkpoint  # noqa: E402
 from aadn.training.face_detector.candidates import (  # noqa: E402
     STORED,
     Candidates,
@@ -267,6 +269,22 @@ def test_an_exported_network_says_what_it_said(tmp_path: Path) -> None:
     with torch.no_grad():
         expected = refiner(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255)
     np.testing.assert_allclose(answers, expected.numpy(), atol=1e-5)
+
+
+def test_both_networks_are_kept_in_one_file(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    first, second = FaceDetectorNetwork().eval(), FaceRefinerNetwork().eval()
+    checkpoint.save(first, second, tmp_path / "both.safetensors")
+    again = checkpoint.load(tmp_path / "both.safetensors")
+    picture, crop = torch.rand(1, 3, 64, 96), torch.rand(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        torch.testing.assert_close(again[0](picture), first(picture), atol=0.01, rtol=0.01)
+        torch.testing.assert_close(again[1](crop), second(crop), atol=0.01, rtol=0.01)
+    with pytest.raises(WeightsError, match="cannot be read"):
+        checkpoint.load(tmp_path / "missing.safetensors")
+    (tmp_path / "other.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(WeightsError, match="expected both networks"):
+        checkpoint.load(tmp_path / "other.safetensors")
 
 
 def small(out: Path, **changes: Any) -> DetectorConfig:

@@ -48,7 +48,6 @@ class DetectorConfig:
         steps: batches.
         pixels: of a batch.
         learning_rate, weight_decay, warmup, average: of AdamW; steps; the weights' mean's decay.
-        initial: a checkpoint to start from.
         device, precision, workers, seed: as in `TrainConfig`.
         resume: go on where the run's folder has a checkpoint.
         keep: seconds between checkpoints.
@@ -61,7 +60,6 @@ class DetectorConfig:
     weight_decay: float = 1e-3
     warmup: int = 300
     average: float = 0.999
-    initial: Path | None = None
     device: str = "cpu"
     precision: str = "auto"
     workers: int = 2
@@ -117,12 +115,21 @@ def _alone(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def train(album: Album, config: DetectorConfig, *, tell: Tell = nothing) -> FaceDetectorNetwork:
-    """Train as configured; the mean of the weights. Raises InputError if the loss explodes."""
+def train(
+    album: Album,
+    config: DetectorConfig,
+    *,
+    initial: FaceDetectorNetwork | None = None,
+    tell: Tell = nothing,
+) -> FaceDetectorNetwork:
+    """Train as configured, from random weights or from those of another; the weights' mean.
+
+    Raises InputError if the loss explodes.
+    """
     device = torch.device(config.device)
     with own_random_numbers(device), opencv_on_one_thread():
         torch.manual_seed(config.seed)
-        learner = _Learner(config, device)
+        learner = _Learner(config, device, initial)
         config.out.mkdir(parents=True, exist_ok=True)
         settings = {name: str(value) for name, value in asdict(config).items()}
         write_whole(config.out / "config.json", json.dumps(settings, indent=1) + "\n")
@@ -146,13 +153,15 @@ def train(album: Album, config: DetectorConfig, *, tell: Tell = nothing) -> Face
 class _Learner:
     """The network, the mean of its weights, and its optimiser; at a step of the run."""
 
-    def __init__(self, config: DetectorConfig, device: torch.device) -> None:
+    def __init__(
+        self, config: DetectorConfig, device: torch.device, initial: FaceDetectorNetwork | None
+    ) -> None:
         self.config, self.device = config, device
         self.half = bf16(config.precision, device)
         self.step = 0
         network = FaceDetectorNetwork()
-        if config.initial is not None:
-            network.load_state_dict(_state(config.initial, torch.device("cpu"))["average"])
+        if initial is not None:
+            network.load_state_dict(initial.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.average = {name: t.detach().clone() for name, t in network.state_dict().items()}
         decayed = [p for p in network.parameters() if p.ndim > 1]
