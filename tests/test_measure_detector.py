@@ -29,7 +29,7 @@ from aadn.evaluation.measure_detector import (
     measure_detector,
 )
 from aadn.geometry import transform, turning
-from aadn.inference.detections import Detections
+from aadn.inference.detections import MIN_SCORE, Detections
 from aadn.inference.detectors import IDENTITY, BoxTransform
 
 FloatArray = NDArray[np.float64]
@@ -275,7 +275,7 @@ def test_what_the_json_holds(pictures: list[FaceBoxes]) -> None:
     content = json.loads(report_of(measure_detector(seen, pictures)).to_json())
     assert content["detector"] == {"name": "spots", "sha256": "ab" * 32}
     assert content["labels"][0]["name"] == "boxes.json"
-    assert (content["min_score"], content["overlap"]) == (0.5, 0.5)
+    assert (content["min_score"], content["overlap"]) == (MIN_SCORE, 0.5)
     assert (content["convention"], content["fits"], content["ignored"]) == ("any", [], 1)
     (roll,) = content["rolls"]
     assert (roll["roll"], roll["pictures"], roll["faces"], roll["recall"]) == (0, 2, 2, 50)

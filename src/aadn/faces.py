@@ -134,7 +134,7 @@ class Faces:
         Faces(1 face, ibug68; 2 of 68 landmarks hidden)
         >>> faces.points.shape, faces.scheme.name, sorted(faces.to_dict())
         ((1, 68, 2), 'ibug68', ['faces', 'scheme'])
-        >>> faces[faces.scores > 0.99], faces[[]].largest
+        >>> faces[faces.quality < 0.5], faces[[]].largest
         (Faces(0 faces, ibug68), None)
     """
 
