@@ -48,9 +48,10 @@ def test_golden_points(landmarker: Landmarker, accept: bool) -> None:
         GOLDEN.write_text(json.dumps(rounded, indent=0) + "\n")
     golden = json.loads(GOLDEN.read_text())
     distance = np.hypot(*(faces.points[0] - np.array(golden["points"])).T)
-    # Two digits are kept; processors and OpenCVs differ in the third.
+    # Two digits are kept; processors differ in the third. OpenCV 4 takes a picture's values at
+    # steps of 1/32 pixel, OpenCV 5 exactly where they are asked for.
     assert distance.max() < 0.05
-    assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.005
+    assert np.abs(faces.visibility[0] - golden["visibility"]).max() < 0.02
     np.testing.assert_allclose(faces.uncertainty[0], golden["uncertainty"], rtol=0.01)
 
 
