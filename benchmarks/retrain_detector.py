@@ -109,12 +109,11 @@ def refine(
 
     proposed = places(options.places, None, options.seed)
     config = RefinerConfig(seed=options.seed)
-    network = train_refiner(proposed, config, initial=initial, tell=tell)
+    network = train_refiner([proposed], config, initial=initial, tell=tell)
     export_refiner(network, second)
     hard = places(options.places // 20, second, options.seed + 1)
     again = RefinerConfig(steps=2_600, learning_rate=1.5e-3, seed=options.seed + 1)
-    every = Candidates.joined([proposed, hard, hard, hard])
-    return train_refiner(every, again, initial=network, tell=tell)
+    return train_refiner([proposed, hard, hard, hard], again, initial=network, tell=tell)
 
 
 if __name__ == "__main__":

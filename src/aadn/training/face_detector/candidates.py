@@ -46,7 +46,23 @@ class Candidates:
     believed: NDArray[np.float32]
     scores: NDArray[np.float32]
 
-    def rows(self, which: NDArray[np.bool_]) -> Candidates:
+    @classmethod
+    def empty(cls, count: int) -> Candidates:
+        """Room for `count` places."""
+        return cls(
+            np.empty((count, STORED, STORED, 3), np.uint8),
+            np.empty((count, 7), np.float32),
+            np.empty(count, np.float32),
+            np.empty(count, np.float32),
+        )
+
+    def put(self, first: int, part: Candidates) -> None:
+        """Write another's places here, from place `first` on."""
+        for field in fields(self):
+            values = getattr(part, field.name)
+            getattr(self, field.name)[first : first + len(values)] = values
+
+    def rows(self, which: NDArray[np.bool_] | slice) -> Candidates:
         """Some of them."""
         return Candidates(*(getattr(self, field.name)[which] for field in fields(self)))
 
@@ -141,22 +157,22 @@ def many_candidates(
     processes: int = 1,
     seed: int = 0,
 ) -> Candidates:
-    """At least `count` places, proposed by the network in the file `first`.
+    """`count` places, proposed by the network in the file `first`.
 
     With the file `second` of the second network, those of which the score is wrong by more than
     DOUBT. The number of processes changes nothing.
     """
-    share = -(-count // SHARES)
-    work = [(seed, number, share) for number in range(SHARES)]
+    ends = np.linspace(0, count, SHARES + 1).round().astype(int)
+    work = [(seed, number, int(size)) for number, size in enumerate(np.diff(ends))]
+    every = Candidates.empty(count)  # filled share by share: a copy of all would need twice as much
     context = get_context("fork")
     with opencv_on_one_thread(), context.Pool(processes, _start, (album, first, second)) as pool:
         bar = tqdm(total=count, desc="places", unit="place", disable=None)
-        parts = []
-        for part in pool.imap(_share, work):
-            parts.append(part)
+        for first_row, part in zip(ends[:-1], pool.imap(_share, work), strict=True):
+            every.put(int(first_row), part)
             bar.update(len(part.crops))
         bar.close()
-    return Candidates.joined(parts)
+    return every
 
 
 SHARES = 64
@@ -178,6 +194,6 @@ def _share(work: tuple[int, int, int]) -> Candidates:
     album, proposals, refinement = _own[0]
     rng = np.random.default_rng([seed, number])
     parts: list[Candidates] = []
-    while sum(len(part.crops) for part in parts) < count:
+    while sum(len(part.crops) for part in parts) < count or not parts:
         parts.append(draw_candidates(album, proposals, int(rng.choice(SIDES)), rng, refinement))
-    return Candidates.joined(parts)
+    return Candidates.joined(parts).rows(slice(count))

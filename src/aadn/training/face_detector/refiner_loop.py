@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from aadn.models.face_refiner import FACTOR, SIZE, FaceRefinerNetwork
 from aadn.training.config import Tell, nothing
+from aadn.training.distributed import bf16
 from aadn.training.face_detector.candidates import STORED, Candidates
 from aadn.training.optimiser import move_average
 
@@ -24,6 +26,7 @@ class RefinerConfig:
     Attributes:
         steps, batch: batches, and crops in each, half of them faces.
         learning_rate, weight_decay, average: of AdamW; the weights' mean's decay.
+        precision: as in `TrainConfig`.
         seed: of all that is random.
     """
 
@@ -32,21 +35,27 @@ class RefinerConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     average: float = 0.999
+    precision: str = "auto"
     seed: int = 0
 
 
 def train_refiner(
-    candidates: Candidates,
+    parts: Sequence[Candidates],
     config: RefinerConfig,
     *,
     initial: FaceRefinerNetwork | None = None,
     tell: Tell = nothing,
 ) -> FaceRefinerNetwork:
-    """Train on candidates, from random weights or from those of another; the weights' mean."""
+    """Train on candidates, from random weights or from those of another; the weights' mean.
+
+    A part that is given three times is seen three times as often.
+    """
     generator = torch.Generator().manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    faces = np.flatnonzero(candidates.targets[:, 0] == 1)
-    others = np.flatnonzero(candidates.targets[:, 0] == 0)
+    targets_of_all = np.concatenate([part.targets for part in parts])
+    believed_of_all = np.concatenate([part.believed for part in parts])
+    faces = np.flatnonzero(targets_of_all[:, 0] == 1)
+    others = np.flatnonzero(targets_of_all[:, 0] == 0)
     network = FaceRefinerNetwork()
     if initial is not None:
         network.load_state_dict(initial.state_dict())
@@ -55,6 +64,7 @@ def train_refiner(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+    half_precision = bf16(config.precision, torch.device("cpu"))
     totals: dict[str, float] = {}
     for step in range(config.steps):
         warm = min(1.0, (step + 1) / 200)
@@ -63,10 +73,12 @@ def train_refiner(
             group["lr"] = config.learning_rate * warm * cosine
         half = config.batch // 2
         rows = np.concatenate([rng.choice(faces, half), rng.choice(others, config.batch - half)])
-        images, targets = augmented(candidates.crops[rows], candidates.targets[rows], generator)
-        believed = torch.from_numpy(candidates.believed[rows])
+        images, targets = augmented(_crops(parts, rows), targets_of_all[rows], generator)
+        believed = torch.from_numpy(believed_of_all[rows])
         images = images.contiguous(memory_format=torch.channels_last)
-        terms = refiner_losses(network(images), targets, believed)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half_precision):
+            answers = network(images)
+        terms = refiner_losses(answers.float(), targets, believed)
         optimiser.zero_grad(set_to_none=True)
         terms["loss"].backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -80,6 +92,14 @@ def train_refiner(
             totals = {}
     network.load_state_dict(average)
     return network.eval()
+
+
+def _crops(parts: Sequence[Candidates], rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """The crops of some of the candidates, counted through all parts."""
+    starts = np.cumsum([0, *(len(part.crops) for part in parts)])
+    which = np.searchsorted(starts, rows, "right") - 1
+    found = [parts[i].crops[row] for i, row in zip(which, rows - starts[which], strict=True)]
+    return np.stack(found)
 
 
 def refiner_losses(answers: Tensor, targets: Tensor, believed: Tensor) -> dict[str, Tensor]:
