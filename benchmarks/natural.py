@@ -45,9 +45,9 @@ PARTS: dict[str, Iterable[int]] = {
 def faces(data: Path, labels: Path) -> list[Sample]:
     """Labelled faces with what naturally hides their landmarks, their boxes the true ones."""
     samples = []
-    for name, visible in read_visibility(labels, 68).items():
+    for name, hidden in read_visibility(labels, 68).faces.items():
         points = read_pts((data / name).with_suffix(".pts"))
-        samples.append(Sample(data / name, points, box_of_points(points), visible))
+        samples.append(Sample(data / name, points, box_of_points(points), 1 - hidden))
     return samples
 
 

@@ -90,7 +90,7 @@ def test_the_table(folder: Path, tmp_path: Path, weights: str, capsys: Any) -> N
     assert list(rows[0]) == [
         "image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty",
         "hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "angle",
-        "quality", "error",
+        "quality", "error", "state", "turned_away", "turned_threshold",
     ]  # fmt: skip
     assert len(rows) == 2 * 68 + 2
     second = json.loads(document.read_text())["images"][0]["faces"][1]
@@ -98,6 +98,8 @@ def test_the_table(folder: Path, tmp_path: Path, weights: str, capsys: Any) -> N
     assert (row["face"], row["landmark"]) == ("2", "3")
     assert [int(r["landmark"]) for r in rows[68 : 2 * 68] if r["hidden"] == "1"] == second["hidden"]
     assert {r["hidden"] for r in rows[: 2 * 68]} == {"0", "1"}
+    assert all((r["state"] == "covered") == (r["hidden"] == "1") for r in rows[: 2 * 68])
+    assert {r["turned_away"] for r in rows[: 2 * 68]} == {""}  # a network that does not tell
     assert float(row["threshold"]) == 0.5
     assert [float(row[f"box_{side}"]) for side in ("x0", "y0", "x1", "y1")] == second["box"]
     assert float(row["score"]) == second["score"]

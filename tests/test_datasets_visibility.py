@@ -25,13 +25,25 @@ def sample(path: str) -> Sample:
 def test_one_annotator(tmp_path: Path) -> None:
     file = written(tmp_path / "a.json", {"x/1.jpg": {"hidden": [[0, 2]], "unsure": [[3]]}})
     labels = read_visibility(file, 5)
-    np.testing.assert_array_equal(labels["x/1.jpg"], [0, 1, 0, np.nan, 1])
+    np.testing.assert_array_equal(labels.faces["x/1.jpg"], [1, 0, 1, np.nan, 0])
+    assert labels.kind == "hidden"
 
 
 def test_annotators_must_agree(tmp_path: Path) -> None:
     face = {"hidden": [[0, 1], [0, 3]], "unsure": [[2, 4], [4]]}
     labels = read_visibility(written(tmp_path / "a.json", {"1.jpg": face}), 6)
-    np.testing.assert_array_equal(labels["1.jpg"], [0, np.nan, np.nan, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(labels.faces["1.jpg"], [1, np.nan, np.nan, np.nan, np.nan, 0])
+
+
+def test_what_is_turned_away_is_apart_from_what_is_hidden(tmp_path: Path) -> None:
+    hidden = written(tmp_path / "a.json", {"1.jpg": {"hidden": [[0]], "unsure": [[]]}})
+    turned = written(tmp_path / "b.json", {"1.jpg": {"turned": [[1], [1]], "unsure": [[], [2]]}})
+    labelled = with_visibility([sample("x/1.jpg")], [hidden, turned], 3)[0]
+    np.testing.assert_array_equal(labelled.visible, [0, 1, 1])
+    np.testing.assert_array_equal(labelled.turned, [0, 1, np.nan])
+    mixed = {"1.jpg": {"turned": [[1]], "unsure": [[]]}, "2.jpg": {"hidden": [[1]], "unsure": [[]]}}
+    with pytest.raises(AnnotationError, match=r"2\.jpg: expected .*\"turned\" in place of"):
+        read_visibility(written(tmp_path / "c.json", mixed), 3)
 
 
 def test_pictures_are_found_by_the_end_of_their_paths(

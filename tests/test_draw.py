@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aadn.errors import InputError
 from aadn.faces import Faces
 from aadn.media.draw import draw
-from aadn.palette import BOX, HIDDEN, LINE, SEEN
+from aadn.palette import BOX, COVERED, LINE, SEEN
 from aadn.schemes import IBUG68, Scheme
 
 
@@ -53,13 +53,13 @@ def test_no_face_draws_nothing() -> None:
 def test_seen_landmarks_are_dots_and_hidden_ones_rings(side: int) -> None:
     faces = one_face(side, hidden=[67])
     result = draw(black(side), faces, contours=False, boxes=False)
-    for index, colour in ((50, SEEN), (67, HIDDEN)):
+    for index, colour in ((50, SEEN), (67, COVERED)):
         x, y = np.rint(faces.points[0, index]).astype(int)
         reach = max(3, side // 50)
         assert near(result[y - reach : y + reach + 1, x - reach : x + reach + 1], colour).any()
     if side == 600:
         x, y = np.rint(faces.points[0, 67]).astype(int)
-        assert not near(result, HIDDEN)[y, x]  # hollow
+        assert not near(result, COVERED)[y, x]  # hollow
         x, y = np.rint(faces.points[0, 50]).astype(int)
         assert near(result, SEEN)[y, x]
 

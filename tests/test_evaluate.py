@@ -44,7 +44,8 @@ KEYS = {
     "hidden_recall_at_precision_80", "visible_called_hidden", "calibration_error", "boxes",
     "occlude", "seed", "model", "parts", "benchmark", "threshold", "fr", "auc", "nme_p90",
     "nme_p95", "nme_p99", "visibility_threshold", "uncertainty_ratio", "uncertainty_correlation",
-    "called_hidden", "map_auc", "occluders",
+    "called_hidden", "map_auc", "occluders", "turned_auc", "turned_points", "turned_called_turned",
+    "others_called_turned",
 }  # fmt: skip
 
 
@@ -139,7 +140,8 @@ def test_numbers_by_hand(samples: list[Sample]) -> None:
     assert {k for k, v in scores.to_dict().items() if v is None} == {
         "nme_hidden", "visibility_auc", "hidden_points", "calibration_error",
         "hidden_average_precision", "hidden_recall_at_precision_80", "visible_called_hidden",
-        "uncertainty_ratio", "uncertainty_correlation", "map_auc",
+        "uncertainty_ratio", "uncertainty_correlation", "map_auc", "turned_auc", "turned_points",
+        "turned_called_turned", "others_called_turned",
     }  # fmt: skip
 
 

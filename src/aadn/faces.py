@@ -22,28 +22,90 @@ from aadn.schemes import IBUG68, Scheme
 Float32 = NDArray[np.float32]
 
 VISIBILITY_THRESHOLD = 0.5
-"""A landmark of lower visibility counts as hidden, unless a network brings a threshold of its own,
-which training chose on validation faces."""
+"""A landmark that is not turned away counts as covered where the chance that nothing covers it
+(`uncovered`) is lower, unless a network brings a threshold of its own, which training chose on
+validation faces."""
+
+TURNED_THRESHOLD = 0.5
+"""A landmark whose probability of being turned away is at least this counts as turned, unless a
+network brings a threshold of its own."""
+
+STATES = ("seen", "covered", "turned")
+"""What a landmark may be: seen; covered by a thing, hair or the picture's border; turned away, so
+that the head itself hides its place."""
 
 OCCLUSION_GRID = 7
 """Rows and columns of the occlusion map."""
 
 
+def uncovered(visibility: Float32, turned_away: Float32) -> Float32:
+    """The chance that nothing covers a landmark, given that it is not turned away.
+
+    Args:
+        visibility: probabilities of being seen, in [0, 1], of any shape.
+        turned_away: those of being turned away; NaN for 0.
+
+    Returns:
+        P(seen) / (P(seen) + P(covered)) in [0, 1], of the same shape; 1 where both are 0.
+    """
+    rest = 1 - np.nan_to_num(turned_away)
+    whole = np.where(rest > 0, rest, 1)
+    return np.asarray(np.where(rest > 0, np.minimum(visibility / whole, 1), 1), np.float32)
+
+
+class _States:
+    """What a face and faces say alike of their landmarks' states."""
+
+    visibility: Float32
+    turned_away: Float32
+    visibility_threshold: float
+    turned_threshold: float
+
+    @property
+    def states(self) -> Float32:
+        """(…, L, 3) probabilities of STATES, which sum to 1: seen, covered, turned away.
+
+        The last is 0 from a network that does not tell it.
+        """
+        away = np.nan_to_num(self.turned_away)
+        covered = np.maximum(1 - self.visibility - away, 0)
+        return np.stack([self.visibility, covered, away], axis=-1)
+
+    @property
+    def turned(self) -> NDArray[np.bool_]:
+        """(…, L) True where the head itself hides the landmark: `turned_away` at least the
+        threshold."""
+        return np.nan_to_num(self.turned_away) >= self.turned_threshold
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """(…, L) True where something covers the landmark: not turned, and `uncovered` below the
+        threshold."""
+        free = uncovered(self.visibility, self.turned_away)
+        return np.asarray(~self.turned & (free < self.visibility_threshold))
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(…, L) True where the landmark is covered or turned away."""
+        return self.covered | self.turned
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Face:
+class Face(_States):
     """One face; the rows of `Faces` without their first axis.
 
     Attributes:
         points: (L, 2) float32 picture pixels (x, y), (0, 0) the centre of the top-left pixel.
-        visibility: (L,) float32 in [0, 1], 1 = seen.
+        visibility: (L,) float32 in [0, 1], the probability of being seen.
         uncertainty: (L,) float32 picture pixels, see `Faces`.
         box: (4,) float32 x0, y0, x1, y1.
         score: the detector's, in [0, 1].
         occlusion: (7, 7) float32 in [0, 1], 1 = hidden; NaN from a network without it.
         scheme: whose points they are: names, contours, mirror images.
-        visibility_threshold, crop_factor: see `Faces`.
+        visibility_threshold, turned_threshold, crop_factor: see `Faces`.
         angle: degrees in (-180, 180] by which the face is turned clockwise, see `Faces`.
         quality: in [0, 1], the chance that the landmarks are right, see `Faces`.
+        turned_away: (L,) float32 in [0, 1], the probability of being turned away, see `Faces`.
 
     Examples:
         >>> from aadn import Landmarker
@@ -63,18 +125,21 @@ class Face:
     crop_factor: float = CROP_FACTOR
     angle: float = 0.0
     quality: float = math.nan
+    turned_away: Float32 = field(default_factory=lambda: _all(math.nan))
+    turned_threshold: float = TURNED_THRESHOLD
 
-    @property
-    def hidden(self) -> NDArray[np.bool_]:
-        """(L,) True where the landmark is hidden: visibility below the threshold."""
-        return self.visibility < self.visibility_threshold
+    def __post_init__(self) -> None:
+        if self.turned_away.ndim == 0:  # one for all
+            away = np.full(len(self.points), self.turned_away)
+            object.__setattr__(self, "turned_away", away)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them: pixels to a thousandth, shares to four digits.
 
-        `box` (x0, y0, x1, y1), `angle`, `score`, `quality`, `points` [[x, y], …], `visibility`,
-        `hidden` (indices of landmarks), `uncertainty` and `occlusion` (7 rows of 7); quality and
-        the last two are None from a network without them.
+        `box` (x0, y0, x1, y1), `angle`, `score`, `quality`, `points` [[x, y], …], `visibility` and
+        `turned_away`, `hidden`, `covered` and `turned` (indices of landmarks), `uncertainty` and
+        `occlusion` (7 rows of 7); quality, turned_away and the last two are None from a network
+        without them.
         """
         return {
             "box": _rounded(self.box, 3),
@@ -83,7 +148,10 @@ class Face:
             "quality": None if math.isnan(self.quality) else round(self.quality, 4),
             "points": _rounded(self.points, 3),
             "visibility": _rounded(self.visibility, 4),
+            "turned_away": _known(self.turned_away, 4),
             "hidden": np.flatnonzero(self.hidden).tolist(),
+            "covered": np.flatnonzero(self.covered).tolist(),
+            "turned": np.flatnonzero(self.turned).tolist(),
             "uncertainty": _known(self.uncertainty, 3),
             "occlusion": _known(self.occlusion, 4),
         }
@@ -98,14 +166,14 @@ class Face:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces:
+class Faces(_States):
     """The N faces of one picture; N may be 0.
 
     `faces[0]` and iteration give a `Face`; slices, masks and lists of indices give `Faces`.
 
     Attributes:
         points: (N, L, 2) float32 picture pixels (x, y), (0, 0) the centre of the top-left pixel.
-        visibility: (N, L) float32 in [0, 1], 1 = seen.
+        visibility: (N, L) float32 in [0, 1], the probability of being seen.
         uncertainty: (N, L) float32 picture pixels, 0 or more: the expected distance between the
             landmark's point and its true place. NaN from a network that does not give it.
         boxes: (N, 4) float32 x0, y0, x1, y1 around the landmarks, as the detector or the caller
@@ -115,7 +183,7 @@ class Faces:
             crop is covered. Beyond the face it means nothing: training does not say what is right
             there. NaN from a network without such a map.
         scheme: whose points they are: names, contours, mirror images.
-        visibility_threshold: `hidden` is visibility below it.
+        visibility_threshold: `covered` is `uncovered` below it.
         crop_factor: side of the crop, which `occlusion` covers, over the box's longer side.
         angles: (N,) float32 degrees in (-180, 180], by which the crop was turned to have the face
             upright: the face is turned by as much, clockwise as one sees the picture, within about
@@ -123,6 +191,10 @@ class Faces:
         quality: (N,) float32 in [0, 1], the calibrated chance that the landmarks are right: that
             their mean error is at most 8 % of the inter-ocular distance. NaN from a network without
             it, or if left out.
+        turned_away: (N, L) float32 in [0, 1], the probability that the head itself hides the
+            landmark's place. NaN from a network that does not tell it, or if left out: what it
+            calls seen may be turned away.
+        turned_threshold: `turned` is `turned_away` of at least this.
         picture: gives the picture (H, W, 3) for a notebook to show, or None if it is gone.
 
     Raises InputError if shapes or ranges do not fit.
@@ -149,6 +221,8 @@ class Faces:
     crop_factor: float = CROP_FACTOR
     angles: Float32 = field(default_factory=lambda: _all(0.0), kw_only=True)
     quality: Float32 = field(default_factory=lambda: _all(math.nan), kw_only=True)
+    turned_away: Float32 = field(default_factory=lambda: _all(math.nan), kw_only=True)
+    turned_threshold: float = field(default=TURNED_THRESHOLD, kw_only=True)
     picture: Callable[[], Source | None] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -158,6 +232,9 @@ class Faces:
         for name in ("angles", "quality"):
             if getattr(self, name).ndim == 0:  # one for all
                 object.__setattr__(self, name, np.full(count, getattr(self, name)))
+        if self.turned_away.ndim == 0:
+            away = np.full((count, size), self.turned_away)
+            object.__setattr__(self, "turned_away", away)
         for name, shape in {
             "points": (count, size, 2),
             "visibility": (count, size),
@@ -167,6 +244,7 @@ class Faces:
             "occlusion": (count, OCCLUSION_GRID, OCCLUSION_GRID),
             "angles": (count,),
             "quality": (count,),
+            "turned_away": (count, size),
         }.items():
             got = getattr(self, name).shape
             if got != shape:
@@ -174,11 +252,13 @@ class Faces:
         for name in ("points", "boxes", "scores", "angles"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"expected finite {name}")
-        for name in ("visibility", "quality"):
+        for name in ("visibility", "quality", "turned_away"):
             values = getattr(self, name)
             known = values if name == "visibility" else values[~np.isnan(values)]
             if not ((known >= 0) & (known <= 1)).all():
                 raise InputError(f"expected {name} in [0, 1]")
+        if (self.visibility + np.nan_to_num(self.turned_away) > 1 + 1e-4).any():
+            raise InputError("expected visibility and turned_away that sum to 1 at most")
         known = self.uncertainty[~np.isnan(self.uncertainty)]
         if not ((known >= 0) & np.isfinite(known)).all():
             raise InputError("expected uncertainty of 0 or more pixels, or NaN")
@@ -192,11 +272,6 @@ class Faces:
 
         size, grid = scheme.size, OCCLUSION_GRID
         return cls(none(size, 2), none(size), none(size), none(4), none(), none(grid, grid), scheme)
-
-    @property
-    def hidden(self) -> NDArray[np.bool_]:
-        """(N, L) True where the landmark is hidden: visibility below the threshold."""
-        return self.visibility < self.visibility_threshold
 
     @property
     def largest(self) -> Face | None:
@@ -236,6 +311,8 @@ class Faces:
                 self.crop_factor,
                 float(self.angles[index]),
                 float(self.quality[index]),
+                self.turned_away[index],
+                self.turned_threshold,
             )
         rows: Any = index
         if not isinstance(index, slice):
@@ -277,11 +354,12 @@ class Faces:
         if image is None:
             return text
         outlines = [corners(face.box, face.angle) for face in self]
-        return svg(image, outlines, self.points, self.hidden) + text
+        return svg(image, outlines, self.points, self.covered, self.turned) + text
 
 
 _ARRAYS = (
     *("points", "visibility", "uncertainty", "boxes", "scores", "occlusion", "angles", "quality"),
+    "turned_away",
 )
 """The attributes of `Faces` that have a row for each face."""
 

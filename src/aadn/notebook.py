@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.palette import BOX, HIDDEN, SEEN, css
+from aadn.palette import BOX, COVERED, SEEN, css
 
 LARGEST = 640
 """Longest side in pixels of the shown picture (our choice)."""
@@ -19,15 +19,17 @@ def svg(
     image: NDArray[np.uint8],
     outlines: Sequence[NDArray[np.floating]],
     points: NDArray[np.floating],
-    hidden: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
+    turned: NDArray[np.bool_],
 ) -> str:
-    """A picture with its faces: boxes, dots for seen landmarks, rings for hidden ones.
+    """A picture with its faces: boxes, dots for seen landmarks, rings for covered ones, hollow dots
+    for those that are turned away.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         outlines: the corners (4, 2) of each of N boxes, in its pixels.
         points: (N, L, 2) in its pixels.
-        hidden: (N, L).
+        covered, turned: (N, L).
     """
     height, width = image.shape[:2]
     shrink = min(1.0, LARGEST / max(height, width))
@@ -35,8 +37,7 @@ def svg(
     small = cv2.resize(image, shown, interpolation=cv2.INTER_AREA)
     jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes()
     marks = "".join(
-        _marks(outline, landmarks, covered, 1.2 / shrink)
-        for outline, landmarks, covered in zip(outlines, points, hidden, strict=True)
+        _marks(*face, 1.2 / shrink) for face in zip(outlines, points, covered, turned, strict=True)
     )
     # The view box is in picture pixels, whose centres are whole numbers.
     return (
@@ -49,7 +50,8 @@ def svg(
 def _marks(
     outline: NDArray[np.floating],
     points: NDArray[np.floating],
-    hidden: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
+    turned: NDArray[np.bool_],
     smallest: float,
 ) -> str:
     """One face. Sizes follow its box; a dot's radius is at least `smallest` picture pixels."""
@@ -60,11 +62,13 @@ def _marks(
         f'<polygon points="{corners}" '
         f'fill="none" stroke="{css(BOX)}" stroke-width="{radius / 2:.2f}"/>'
     ]
-    for (x, y), covered in zip(points, hidden, strict=True):
-        paint = (
-            f'fill="none" stroke="{css(HIDDEN)}" stroke-width="{radius / 2:.2f}"'
-            if covered
-            else f'fill="{css(SEEN)}"'
-        )
+    width = f'stroke-width="{radius / 2:.2f}"'
+    for (x, y), is_covered, is_turned in zip(points, covered, turned, strict=True):
+        if is_covered:
+            paint = f'fill="none" stroke="{css(COVERED)}" {width}'
+        elif is_turned:
+            paint = f'fill="none" stroke="{css(SEEN)}" {width}'
+        else:
+            paint = f'fill="{css(SEEN)}"'
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.2f}" {paint}/>')
     return "".join(marks)

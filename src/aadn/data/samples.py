@@ -31,6 +31,8 @@ class Sample:
         read: gives the picture, (H, W, 3) uint8 RGB, where it has no file of its own (a frame of a
             video, an array in a .mat file).
         scene: the video that the face is a frame of, where the data set is of videos.
+        turned: (L,) float, 1 = the head itself hides the landmark's place, 0 = it does not, NaN
+            unknown; None where nobody says.
     """
 
     image: Path
@@ -40,6 +42,7 @@ class Sample:
     parts: tuple[str, ...] = ()
     read: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     scene: Path | None = None
+    turned: NDArray[np.float64] | None = None
 
     def picture(self) -> NDArray[np.uint8]:
         """The picture, (H, W, 3) uint8 RGB; ImageError if it cannot be read."""

@@ -4,15 +4,18 @@ In JSON: for each picture, named by the end of its path, what each annotator cal
 unsure, as landmarks' indices from 0; all others are seen.
 
     {"afw/1.jpg": {"hidden": [[0, 1]], "unsure": [[2]]}}
+
+Other files have "turned" in place of "hidden": the landmarks that the head itself hides, which
+those of the first kind count as seen.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +23,33 @@ from numpy.typing import NDArray
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
 
-Labels = Mapping[str, NDArray[np.float64]]
-"""By the end of a picture's path, (L,) 1 seen, 0 hidden, NaN unsure."""
+Kind = Literal["hidden", "turned"]
 
-_EXPECTED = '{"hidden": [[…]], "unsure": [[…]]}, each with a list of indices for each annotator'
+
+@dataclass(frozen=True)
+class Labels:
+    """What a file says.
+
+    Attributes:
+        kind: "hidden" by a thing, hair or the border, or "turned" away.
+        faces: by the end of a picture's path, (L,) 1 hidden or turned, 0 not, NaN unsure.
+    """
+
+    kind: Kind
+    faces: Mapping[str, NDArray[np.float64]]
+
+
+_EXPECTED = (
+    '{"hidden": [[…]], "unsure": [[…]]}, each with a list of indices for each annotator, or with '
+    '"turned" in place of "hidden" in all of the file'
+)
 
 
 def read_visibility(file: str | Path, landmarks: int) -> Labels:
     """The labels of a file, of L = `landmarks` points a face.
 
-    What all annotators of a face call hidden is hidden, what all call seen is seen; the rest is
-    unsure. AnnotationError for a file that is missing, broken or empty.
+    What all annotators of a face call hidden (turned) is so, what none does and none finds unsure
+    is not; the rest is unsure. AnnotationError for a file that is missing, broken or empty.
     """
     try:
         faces = json.loads(Path(file).read_text("utf-8"), object_pairs_hook=_object)
@@ -44,14 +63,16 @@ def read_visibility(file: str | Path, landmarks: int) -> Labels:
             f"{file}: expected a JSON object with a key for each picture, the end of its path; "
             f"got {type(faces).__name__ if faces else 'nothing'}"
         )
+    first = next(iter(faces.values()))
+    kind: Kind = "turned" if isinstance(first, dict) and "turned" in first else "hidden"
     labels: dict[str, NDArray[np.float64]] = {}
     for name, face in faces.items():
         if str(PurePosixPath(name)) != name or PurePosixPath(name).is_absolute():
             raise AnnotationError(
                 f"{file}: expected the end of a picture's path, such as folder/1.jpg; got {name!r}"
             )
-        labels[name] = _agreed(face, landmarks, f"{file}: {name}")
-    return labels
+        labels[name] = _agreed(face, kind, landmarks, f"{file}: {name}")
+    return Labels(kind, labels)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -63,18 +84,18 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _agreed(face: Any, landmarks: int, where: str) -> NDArray[np.float64]:
+def _agreed(face: Any, kind: Kind, landmarks: int, where: str) -> NDArray[np.float64]:
     """What the annotators of a face agree on, (L,) as in `Labels`."""
     try:
-        pairs = list(zip(face["hidden"], face["unsure"], strict=True))
-        said = np.ones((len(pairs), landmarks))
-        for row, (hidden, unsure) in zip(said, pairs, strict=True):
-            for index in [*hidden, *unsure]:
+        pairs = list(zip(face[kind], face["unsure"], strict=True))
+        said = np.zeros((len(pairs), landmarks))
+        for row, (chosen, unsure) in zip(said, pairs, strict=True):
+            for index in [*chosen, *unsure]:
                 if type(index) is not int or not 0 <= index < landmarks:
                     raise ValueError(f"{index!r} is no index")
-            if both := set(hidden) & set(unsure):
+            if both := set(chosen) & set(unsure):
                 raise ValueError(f"{min(both)} is in both lists")
-            row[hidden], row[unsure] = 0.0, np.nan
+            row[chosen], row[unsure] = 1.0, np.nan
         if not pairs:
             raise ValueError("no annotator")
     except (KeyError, TypeError, ValueError) as error:
@@ -90,13 +111,13 @@ def key_of(labels: Labels, image: Path) -> str | None:
     """The key that is the longest end of a picture's path, or None."""
     parts = image.absolute().parts[1:]
     ends = ("/".join(parts[start:]) for start in range(len(parts)))
-    return next((end for end in ends if end in labels), None)
+    return next((end for end in ends if end in labels.faces), None)
 
 
 def with_visibility(
     samples: Sequence[Sample], files: Sequence[str | Path], landmarks: int
 ) -> list[Sample]:
-    """Samples with the visibility that some files say of their pictures, else as they are.
+    """Samples with what some files say of their pictures' landmarks, else as they are.
 
     Raises AnnotationError as `read_visibility` does, for a file whose labels are all of other
     pictures, for pictures that share a label, and for one with several faces.
@@ -120,11 +141,15 @@ def with_visibility(
                     "path"
                 )
             found[key] = sample.image
-            result[i] = replace(sample, visible=labels[key])
+            said = labels.faces[key]
+            if labels.kind == "turned":
+                result[i] = replace(sample, turned=said)
+            else:
+                result[i] = replace(sample, visible=1 - said)
         if not found:
             raise AnnotationError(
-                f"{file}: none of its {len(labels)} labels is of a picture given; expected ends of "
-                f"their paths ({samples[0].image if samples else 'there are none'}), got "
-                f"{next(iter(labels))}, for example"
+                f"{file}: none of its {len(labels.faces)} labels is of a picture given; expected "
+                f"ends of their paths ({samples[0].image if samples else 'there are none'}), got "
+                f"{next(iter(labels.faces))}, for example"
             )
     return result

@@ -26,7 +26,7 @@ from aadn.evaluation.sheet import Mark, captioned, line, sheet, write_jpeg
 from aadn.files import remove
 from aadn.geometry import Crop, turn_picture, turned_extent, turning
 from aadn.images import load_image
-from aadn.palette import EDGE, HIDDEN, SEEN, TRUTH, Colour
+from aadn.palette import COVERED, EDGE, SEEN, TRUTH, Colour
 
 FloatArray = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -159,7 +159,7 @@ def _tile(detected: Detected, mistake: Mistake, is_miss: bool) -> Image:
         _outline(tile, crop.to_crop(_corners(label, 0.0)), IGNORED_GREY if ignored else TRUTH)
     for i in np.flatnonzero(shown.finds)[::-1]:
         corners = crop.to_crop(_corners(found.boxes[i], float(found.angles[i])))
-        _outline(tile, corners, SEEN if sure[i] else HIDDEN, top=4)
+        _outline(tile, corners, SEEN if sure[i] else COVERED, top=4)
     name = re.sub(r"[^ -~]", "?", record.image.stem)[:22]
     return captioned(tile, shown.title + turned_by, shown.said, name)
 
@@ -216,6 +216,6 @@ LEGEND = (
     (_mark(TRUTH), "labelled"),
     (_mark(IGNORED_GREY), "to be ignored"),
     (_mark(SEEN), "found"),
-    (_mark(HIDDEN), "found, with a score that is too low"),
+    (_mark(COVERED), "found, with a score that is too low"),
 )
 """The marks of a shown mistake."""

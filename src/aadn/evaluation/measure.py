@@ -17,7 +17,7 @@ from aadn.evaluation.metrics import normalisers, point_errors
 from aadn.evaluation.report import Report
 from aadn.evaluation.scores import Measured
 from aadn.evaluation.setting import Setting
-from aadn.faces import Face
+from aadn.faces import TURNED_THRESHOLD, Face, uncovered
 from aadn.geometry import Crop, beyond, read_map
 from aadn.inference.landmarker import Landmarker
 from aadn.occlude.cutouts import Cutouts
@@ -59,7 +59,8 @@ def evaluate(
     setting = replace(setting, normaliser=setting.normaliser or card.scheme.normaliser)
     _check_samples(samples, card.landmarks, setting)
     measured, predicted = _measured(landmarker, samples, setting, progress)
-    thresholds = setting.threshold, card.visibility_threshold
+    turned = card.turned_threshold or TURNED_THRESHOLD
+    thresholds = setting.threshold, card.visibility_threshold, turned
     parts = {
         part: measured[np.array([part in sample.parts for sample in samples])].scores(*thresholds)
         for part in dict.fromkeys(part for sample in samples for part in sample.parts)
@@ -96,9 +97,10 @@ def _measured(
 
     faces = list(landmarker.align_each(cut_out(), level=setting.boxes == "detector"))
     predicted = np.full((*visible.shape, 2), np.nan)
-    visibility, uncertainty, visible_map = (np.full(visible.shape, np.nan) for _ in range(3))
+    visibility, away, uncertainty, visible_map = (np.full(visible.shape, np.nan) for _ in range(4))
     for i, face in zip(rows, faces, strict=True):
-        predicted[i], visibility[i] = face.points, face.visibility
+        predicted[i], away[i] = face.points, face.turned_away
+        visibility[i] = uncovered(face.visibility, face.turned_away)
         uncertainty[i], visible_map[i] = face.uncertainty, _map_at_points(face)
     truth = np.stack([sample.points for sample in samples])
     known = setting.occlude != "none" or all(sample.visible is not None for sample in samples)
@@ -109,8 +111,16 @@ def _measured(
         visibility,
         100 * uncertainty / lengths[:, None],
         visible_map,
+        None if all(s.turned is None for s in samples) else _turned(samples, scheme.size),
+        None if np.isnan(away).all() else away,
     )
     return measured, predicted
+
+
+def _turned(samples: Sequence[Sample], landmarks: int) -> FloatArray:
+    """(N, L) which landmarks the head itself hides, NaN where nobody says."""
+    unknown = np.full(landmarks, np.nan)
+    return np.array([unknown if s.turned is None else s.turned for s in samples])
 
 
 def _check_samples(samples: Sequence[Sample], landmarks: int, setting: Setting) -> None:

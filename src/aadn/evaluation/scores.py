@@ -23,6 +23,7 @@ from aadn.evaluation.metrics import (
     reliability,
     roc_auc,
 )
+from aadn.faces import TURNED_THRESHOLD
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -61,6 +62,12 @@ class Scores:
         uncertainty_correlation: Spearman's of the two, -1…1. Both over all landmarks together,
             distances divided by their face's normaliser, so that faces count alike and a large
             picture is not called uncertain. None from a network without uncertainty.
+        turned_auc: probability that a landmark that the head itself hides is given a higher
+            probability of being turned away than one that it does not hide, 0…1; over those whose
+            labels say it. None from a network that does not tell, and without such labels.
+        turned_points: number of landmarks labelled turned away.
+        turned_called_turned, others_called_turned: percent of these, and of those labelled not
+            turned away, whose probability is at least the network's threshold.
         nme_p90, nme_p95, nme_p99: percentiles of the faces' NME, percent.
         fr, auc: as `fr_8` and `auc_8`, at the protocol's own threshold.
     """
@@ -83,6 +90,10 @@ class Scores:
     map_auc: float | None = None
     uncertainty_ratio: float | None = None
     uncertainty_correlation: float | None = None
+    turned_auc: float | None = None
+    turned_points: int | None = None
+    turned_called_turned: float | None = None
+    others_called_turned: float | None = None
     nme_p90: float | None = None
     nme_p95: float | None = None
     nme_p99: float | None = None
@@ -104,11 +115,16 @@ class Measured:
         missed: (N,) the detector did not find the face.
         visible: (N, L) true visibility, 1 seen, 0 hidden, NaN unknown; None where the labels do not
             say and nothing was put on the faces.
-        visibility: (N, L) predicted visibility in [0, 1]; NaN for a missed face.
+        visibility: (N, L) predicted probability in [0, 1] that nothing covers a landmark that is
+            not turned away (`aadn.faces.uncovered`); NaN for a missed face.
         uncertainty: (N, L) expected distance to the truth, in percent of the normaliser as
             `errors`; NaN for a missed face, or everywhere from a network without it.
         visible_map: (N, L) the map P, 1 = visible face, read at the predicted landmarks; NaN as for
             `uncertainty`.
+        turned: (N, L) whether the head itself hides the landmark, 1 or 0, NaN unknown; None where
+            the labels do not say.
+        away: (N, L) predicted probability of that, NaN for a missed face; None from a network that
+            does not tell.
     """
 
     errors: FloatArray
@@ -117,6 +133,8 @@ class Measured:
     visibility: FloatArray
     uncertainty: FloatArray
     visible_map: FloatArray
+    turned: FloatArray | None = None
+    away: FloatArray | None = None
 
     def __getitem__(self, rows: NDArray[Any]) -> Measured:
         return Measured(
@@ -126,6 +144,8 @@ class Measured:
             self.visibility[rows],
             self.uncertainty[rows],
             self.visible_map[rows],
+            None if self.turned is None else self.turned[rows],
+            None if self.away is None else self.away[rows],
         )
 
     @property
@@ -145,10 +165,15 @@ class Measured:
             return None
         return reliability(self.visibility[judged], self.visible[judged] > 0.5, bins)
 
-    def scores(self, threshold: float, visibility_threshold: float) -> Scores:
+    def scores(
+        self,
+        threshold: float,
+        visibility_threshold: float,
+        turned_threshold: float = TURNED_THRESHOLD,
+    ) -> Scores:
         """The figures of these faces.
 
-        `threshold` is that of `fr` and `auc`, percent; `visibility_threshold` the network's.
+        `threshold` is that of `fr` and `auc`, percent; the others are the network's.
         """
         labelled = np.isfinite(self.errors)
         truth = np.ones(labelled.shape) if self.visible is None else self.visible
@@ -160,6 +185,7 @@ class Measured:
             nme_hidden=_mean(mean_over(self.errors, hidden)),
             **self._of_errors(threshold),
             **self._of_visibility(visible, hidden, visibility_threshold),
+            **self._of_turning(turned_threshold),
             **self._of_uncertainty(),
         )
 
@@ -199,6 +225,19 @@ class Measured:
             "visible_called_hidden": _percent(_mean(called[found & visible])),
             "calibration_error": expected_calibration_error(given, seen),
             "map_auc": roc_auc(self.visible_map[in_map], visible[in_map]),
+        }
+
+    def _of_turning(self, threshold: float) -> dict[str, Any]:
+        if self.turned is None or self.away is None:
+            return {}
+        judged = np.isfinite(self.turned) & np.isfinite(self.away)
+        given, turned = self.away[judged], self.turned[judged] > 0.5
+        called = (given >= threshold).astype(float)
+        return {
+            "turned_auc": roc_auc(given, turned),
+            "turned_points": int(turned.sum()),
+            "turned_called_turned": _percent(_mean(called[turned])),
+            "others_called_turned": _percent(_mean(called[~turned])),
         }
 
     def _of_uncertainty(self) -> dict[str, Any]:

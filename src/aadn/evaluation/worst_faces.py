@@ -17,7 +17,7 @@ from aadn.faces import OCCLUSION_GRID, Face
 from aadn.files import remove
 from aadn.geometry import Crop, box_of_points
 from aadn.media.draw import draw
-from aadn.palette import EDGE, HIDDEN, SEEN, TRUTH
+from aadn.palette import COVERED, EDGE, SEEN, TRUTH
 from aadn.schemes import Scheme
 
 Image = NDArray[np.uint8]
@@ -145,7 +145,7 @@ def _seen(canvas: Image, at: tuple[int, int]) -> None:
 
 
 def _hidden(canvas: Image, at: tuple[int, int]) -> None:
-    cv2.circle(canvas, at, 6, HIDDEN, 2, cv2.LINE_AA)
+    cv2.circle(canvas, at, 6, COVERED, 2, cv2.LINE_AA)
 
 
 def _labelled(canvas: Image, at: tuple[int, int]) -> None:

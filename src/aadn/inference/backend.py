@@ -32,11 +32,14 @@ class Card:
         scheme: whose points it gives.
         size: the crop's side in pixels.
         crop_factor: the crop's side over the longer side of the landmark box.
-        visibility_threshold: a landmark of lower visibility counts as hidden.
+        visibility_threshold: a landmark that is not turned away counts as covered where the chance
+            that nothing covers it is lower.
         detector_box: from the detector's boxes, which fit around iBUG's 68 points, to those that
             the network's faces are cut by; None where they are the same.
         quality: from the network's uncertainty to the chance that its landmarks are right; None
             where nobody has fitted it.
+        turned_threshold: a landmark counts as turned away where the probability of that is at least
+            this; None from a network that does not tell it.
     """
 
     model: str
@@ -46,10 +49,13 @@ class Card:
     visibility_threshold: float
     detector_box: BoxTransform | None = None
     quality: Quality | None = None
+    turned_threshold: float | None = None
 
     def __post_init__(self) -> None:
         whole = isinstance(self.size, int) and self.size > 0
-        if not whole or not self.crop_factor > 0 or not 0 <= self.visibility_threshold <= 1:
+        thresholds = self.visibility_threshold, self.turned_threshold or 0
+        shares = all(0 <= threshold <= 1 for threshold in thresholds)
+        if not whole or not self.crop_factor > 0 or not shares:
             raise InputError(f"values out of range in {self}")
 
     @property
@@ -72,6 +78,8 @@ class Card:
             content["scheme_definition"] = self.scheme.to_dict()
         if self.detector_box is not None:
             content["detector_box"] = astuple(self.detector_box)
+        if self.turned_threshold is not None:
+            content["turned_threshold"] = self.turned_threshold
         if self.quality is not None:
             content["quality"] = asdict(self.quality)
         return content
@@ -101,6 +109,7 @@ class Card:
                 content["visibility_threshold"],
                 box_transform(content.get("detector_box")),
                 quality(content.get("quality")),
+                content.get("turned_threshold"),
             )
         except InputError:
             raise

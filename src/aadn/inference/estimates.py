@@ -21,12 +21,13 @@ class Estimates:
     Attributes:
         points: (N, L, 2) float32 crop pixels, (0, 0) the centre of the top-left one; at most
             FARTHEST from it.
-        visibility: (N, L) float32 in [0, 1]: the probability of the state "seen", that of
-            "covered" is the rest.
+        visibility: (N, L) float32 in [0, 1]: the probability of the state "seen"; that of
+            "covered" is what is left beside it and `turned`.
         uncertainty: (N, L) float32 crop pixels, 0 or more: the expected distance of each point to
             its true place; or None.
         occlusion: (N, 7, 7) float32 in [0, 1], rows from the top: how far that part of the crop is
             covered; or None.
+        turned: (N, L) float32 in [0, 1]: the probability of the state "turned away"; or None.
 
     Raises NetworkError for values that no network may give: NaN, or out of range.
     """
@@ -35,6 +36,7 @@ class Estimates:
     visibility: Float32
     uncertainty: Float32 | None = None
     occlusion: Float32 | None = None
+    turned: Float32 | None = None
 
     def __post_init__(self) -> None:
         count, landmarks = self.points.shape[:2]
@@ -43,6 +45,7 @@ class Estimates:
             ("points", (count, landmarks, 2), -FARTHEST, FARTHEST),
             ("visibility", (count, landmarks), 0, 1),
             ("uncertainty", (count, landmarks), 0, FARTHEST),
+            ("turned", (count, landmarks), 0, 1),
             ("occlusion", grid, -1e-3, 1 + 1e-3),  # 1 - P, of float32
         ):
             values = getattr(self, name)
@@ -71,6 +74,7 @@ class Estimates:
             self.visibility[rows],
             None if self.uncertainty is None else self.uncertainty[rows],
             None if self.occlusion is None else self.occlusion[rows],
+            None if self.turned is None else self.turned[rows],
         )
 
     @classmethod
@@ -88,6 +92,7 @@ class Estimates:
             np.concatenate([part.visibility for part in parts]),
             _joined([part.uncertainty for part in parts]),
             _joined([part.occlusion for part in parts]),
+            _joined([part.turned for part in parts]),
         )
 
 

@@ -17,7 +17,7 @@ import PIL.Image
 from numpy.typing import ArrayLike, NDArray
 
 from aadn.errors import AadnError, ImageError, InputError, NetworkError
-from aadn.faces import OCCLUSION_GRID, Face, Faces
+from aadn.faces import OCCLUSION_GRID, TURNED_THRESHOLD, Face, Faces
 from aadn.geometry import Crop, wrapped
 from aadn.images import MAX_PIXELS, Image, Source, load_image
 from aadn.inference.backend import CHUNK, Backend, Card
@@ -406,6 +406,9 @@ class Landmarker:
             points[i] = crop.to_picture(estimates.points[i])
             if estimates.uncertainty is not None:
                 uncertainty[i] = crop.length_to_picture(estimates.uncertainty[i])
+        turned = np.full((count, size), np.nan, np.float32)
+        if estimates.turned is not None:
+            turned[:] = estimates.turned
         if estimates.occlusion is not None:
             occlusion[:] = estimates.occlusion
         calibration = self.card.quality
@@ -424,6 +427,8 @@ class Landmarker:
             self.card.crop_factor,
             angles=np.concatenate([look.angles for look in looks]).astype(np.float32),
             quality=quality,
+            turned_away=turned,
+            turned_threshold=self.card.turned_threshold or TURNED_THRESHOLD,
         )
 
 

@@ -1,8 +1,9 @@
 """An exported network on ONNX Runtime.
 
 What a file holds (`aadn.training.export` writes it): input `images` (N, S, S, 3) uint8 RGB; outputs
-`points` (N, L, 2) float32 crop pixels, `visibility` (N, L) and, from networks that have them,
-`occlusion` (N, 7, 7) float32 in [0, 1] and `uncertainty` (N, L) float32 crop pixels; metadata
+`points` (N, L, 2) float32 crop pixels, `visibility` (N, L), the probability of being seen, and,
+from networks that have them, `occlusion` (N, 7, 7) float32 in [0, 1], `uncertainty` (N, L) float32
+crop pixels and `turned` (N, L), the probability of being turned away; metadata
 `aadn`, the JSON of `Card`. In files of aadn 0.1 an occlusion map or uncertainty that is not there
 is all NaN. Everything between pixels and points is in the graph.
 """
@@ -23,7 +24,7 @@ from aadn.inference.estimates import Estimates
 from aadn.inference.quality import Quality
 from aadn.inference.session import OnnxSession
 
-OUTPUTS = ("points", "visibility", "occlusion", "uncertainty")
+OUTPUTS = ("points", "visibility", "occlusion", "uncertainty", "turned")
 """What a file may give, in this order; the first two must be there."""
 
 

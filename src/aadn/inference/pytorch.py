@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aadn.faces import OCCLUSION_GRID, VISIBILITY_THRESHOLD
+from aadn.faces import OCCLUSION_GRID, TURNED_THRESHOLD, VISIBILITY_THRESHOLD
 from aadn.geometry import CROP_FACTOR, from_units
 from aadn.inference.backend import Card, box_transform, check_crops, chunks
 from aadn.inference.detectors import BoxTransform
@@ -32,18 +32,25 @@ class TorchBackend:
         visibility_threshold: float = VISIBILITY_THRESHOLD,
         device: torch.device | str = "cpu",
         detector_box: BoxTransform | None = None,
+        turned_threshold: float | None = None,
     ) -> None:
         self.deployed = Deployed(network.folded()).to(device)
         self.device = torch.device(device)
         self.card = Card(
-            name, scheme, network.size, CROP_FACTOR, visibility_threshold, detector_box
+            name,
+            scheme,
+            network.size,
+            CROP_FACTOR,
+            visibility_threshold,
+            detector_box,
+            turned_threshold=turned_threshold,
         )
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> TorchBackend:
         """The network of a checkpoint with its averaged weights; WeightsError as `load_model`.
 
-        Its visibility threshold is the one that training chose on the validation faces.
+        Its thresholds are those that training chose on the validation faces.
         """
         network, checkpoint = load_model(Path(path))
         return cls(
@@ -53,6 +60,9 @@ class TorchBackend:
             threshold_of(checkpoint),
             device,
             box_transform(checkpoint.state.get("detector_box")),
+            threshold_of(checkpoint, "turned_threshold", TURNED_THRESHOLD)
+            if checkpoint.config.turned
+            else None,
         )
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
@@ -69,18 +79,22 @@ class TorchBackend:
         return Estimates.joined(parts)
 
 
-def threshold_of(checkpoint: Checkpoint) -> float:
-    """The visibility threshold that training chose, or the usual one."""
-    chosen: Any = checkpoint.state.get("metrics", {}).get("visibility_threshold")
-    return chosen or VISIBILITY_THRESHOLD
+def threshold_of(
+    checkpoint: Checkpoint,
+    name: str = "visibility_threshold",
+    usual: float = VISIBILITY_THRESHOLD,
+) -> float:
+    """The threshold of a name that training chose, or the usual one."""
+    chosen: Any = checkpoint.state.get("metrics", {}).get(name)
+    return chosen or usual
 
 
 class Deployed(torch.nn.Module):
     """A network with its normalisation inside and pixels outside: what is exported to ONNX.
 
     Attributes:
-        outputs: names of what it gives, in order: "points", "visibility", and of "occlusion" and
-            "uncertainty" those that the network has.
+        outputs: names of what it gives, in order: "points", "visibility", and of "occlusion",
+            "uncertainty" and "turned" those that the network has.
     """
 
     def __init__(self, network: Network) -> None:
@@ -94,21 +108,30 @@ class Deployed(torch.nn.Module):
             self.register_buffer("resize", _area_weights(one.visible_map.shape[1], OCCLUSION_GRID))
         if one.uncertainty is not None:
             self.outputs.append("uncertainty")
+        if one.turned is not None:
+            self.outputs.append("turned")
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Crops (N, S, S, 3) uint8 RGB to `outputs`.
 
-        Points (N, L, 2) in crop pixels; visibility (N, L) in [0, 1]; occlusion (N, 7, 7) = 1 - P in
-        [0, 1], P averaged to 7×7 by area; uncertainty (N, L) in crop pixels.
+        Points (N, L, 2) in crop pixels; visibility (N, L) in [0, 1], the probability of being seen;
+        occlusion (N, 7, 7) = 1 - P in [0, 1], P averaged to 7×7 by area; uncertainty (N, L) in crop
+        pixels; turned (N, L) in [0, 1].
         """
         prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
         size = self.network.size
-        given = [from_units(prediction.points, size), torch.sigmoid(prediction.visibility)]
+        seen = torch.sigmoid(prediction.visibility)
+        if prediction.turned is not None:
+            turned = torch.sigmoid(prediction.turned)
+            seen = seen * (1 - turned)
+        given = [from_units(prediction.points, size), seen]
         if prediction.visible_map is not None:
             assert isinstance(self.resize, Tensor)
             given.append(1 - self.resize @ prediction.visible_map.float() @ self.resize.T)
         if prediction.uncertainty is not None:
             given.append(prediction.uncertainty * size)
+        if prediction.turned is not None:
+            given.append(turned)
         return tuple(given)
 
 

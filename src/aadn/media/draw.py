@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aadn.faces import Face, Faces
 from aadn.geometry import Crop, compose, corners
 from aadn.images import Source, load_image
-from aadn.palette import BOX, EDGE, HIDDEN, LINE, OCCLUDED, SEEN, Colour
+from aadn.palette import BOX, COVERED, EDGE, LINE, OCCLUDED, SEEN, Colour
 
 _SHIFT = 4  # OpenCV draws at sixteenths of a pixel
 _UNIT = 1 << _SHIFT
@@ -25,8 +25,9 @@ def draw(
 ) -> NDArray[np.uint8]:
     """A copy of the picture with the faces on it.
 
-    A seen landmark is a filled dot, a hidden one a hollow ring of another colour; contours are
-    drawn, and dashed where they touch a hidden landmark. Sizes follow the face's.
+    A seen landmark is a filled dot, a covered one a ring of another colour, and one that is turned
+    away a hollow dot; contours are drawn, and dashed where they touch a hidden landmark. Sizes
+    follow the face's.
 
     Args:
         image: (H, W, 3) uint8 RGB, or what else `load_image` takes; it stays as it is.
@@ -73,12 +74,13 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
                 dashed = bool(hidden[a] or hidden[b])
                 _line(canvas, face.points[a], face.points[b], thickness, radius, dashed)
     edge = radius >= 2.2  # a dark rim, where there is room for it
-    for point, is_hidden in zip(face.points, hidden, strict=True):
-        if is_hidden:
-            reach, ring = max(radius * 1.3, 1), max(1, round(radius * 0.5))
+    ring = max(1, round(radius * 0.5))
+    for point, covered, turned in zip(face.points, face.covered, face.turned, strict=True):
+        if covered or turned:
+            colour, reach = (COVERED, 1.3 * radius) if covered else (SEEN, radius)
             if edge:
-                _circle(canvas, point, reach, EDGE, ring + 2)
-            _circle(canvas, point, reach, HIDDEN, ring)
+                _circle(canvas, point, max(reach, 1), EDGE, ring + 2)
+            _circle(canvas, point, max(reach, 1), colour, ring)
         else:
             if edge:
                 _circle(canvas, point, radius + max(1, radius / 4), EDGE, cv2.FILLED)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aadn.faces import STATES
 from aadn.inference.backend import Card
 from aadn.inference.landmarker import Result
 from aadn.media.growing import Frame
@@ -24,7 +25,7 @@ FORMAT = 1
 COLUMNS = (
     *("image", "face", "landmark", "name", "x", "y", "visibility", "uncertainty"),
     *("hidden", "threshold", "box_x0", "box_y0", "box_x1", "box_y1", "score", "angle"),
-    *("quality", "error"),
+    *("quality", "error", "state", "turned_away", "turned_threshold"),
 )
 """Of the CSV."""
 
@@ -63,9 +64,11 @@ def csv_table() -> Form:
 
     Names of files that are not UTF-8 keep their bytes.
 
-    `hidden` is 0 or 1, `threshold` the visibility below which it is 1. Uncertainty (pixels) and
-    quality are empty from a network without them. A picture without faces has a row with its image
-    alone, one that failed its image and its error.
+    `visibility` is the probability of being seen, `turned_away` that of being turned away, `state`
+    one of seen, covered and turned, `hidden` 1 for the last two, else 0. `threshold` and
+    `turned_threshold` are those of `aadn.Faces`. Uncertainty (pixels), quality and `turned_away`
+    are empty from a network without them. A picture without faces has a row with its image alone,
+    one that failed its image and its error.
     """
     return Form(Frame(_csv([COLUMNS])), lambda name, result: _csv(_rows(name, result)))
 
@@ -96,19 +99,32 @@ def _rows(name: str | Path, result: Result) -> list[list[Any]]:
     """The CSV's rows of one picture, at least one."""
     if not result.faces:
         error = None if result.error is None else result.error
-        return [[name, *[None] * (len(COLUMNS) - 2), error]]
+        at = COLUMNS.index("error")
+        return [[name, *[None] * (at - 1), error, *[None] * (len(COLUMNS) - at - 1)]]
     rows: list[list[Any]] = []
     for number, face in enumerate(result.faces, 1):
         values = face.to_dict()
         names, hidden = face.scheme.point_names(), set(values["hidden"])
-        uncertainty = values["uncertainty"] or [None] * len(names)
+        unknown = [None] * len(names)
+        uncertainty, away = (values[name] or unknown for name in ("uncertainty", "turned_away"))
+        states = _states(values, len(names))
         of_face = [face.visibility_threshold, *values["box"]]
         of_face += [values["score"], values["angle"], values["quality"], None]
         for i, landmark in enumerate(names):
             at, visibility = values["points"][i], values["visibility"][i]
             row = [name, number, i, landmark, *at, visibility, uncertainty[i], int(i in hidden)]
-            rows.append([*row, *of_face])
+            rows.append([*row, *of_face, states[i], away[i], face.turned_threshold])
     return rows
+
+
+def _states(values: dict[str, Any], landmarks: int) -> list[str]:
+    """The state of each landmark of a face, from its plain values."""
+    seen, covered, turned = STATES
+    names = [seen] * landmarks
+    for state, key in ((covered, "covered"), (turned, "turned")):
+        for index in values[key]:
+            names[index] = state
+    return names
 
 
 def _csv(rows: list[Any]) -> bytes:

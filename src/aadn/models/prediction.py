@@ -19,6 +19,9 @@ class Prediction(NamedTuple):
         heatmaps: (B, L, H, W) logits of each landmark's place, or None for regression heads.
         uncertainty: (B, L) expected distance of each point to the true place, in crop units,
             greater than 0; None for a network without that head.
+        turned: (B, L) logits; sigmoid is the probability that the head itself hides the landmark.
+            `visibility` then is of those that it does not hide. None for a network without that
+            head.
     """
 
     points: Tensor
@@ -26,3 +29,4 @@ class Prediction(NamedTuple):
     visible_map: Tensor | None = None
     heatmaps: Tensor | None = None
     uncertainty: Tensor | None = None
+    turned: Tensor | None = None

@@ -36,6 +36,7 @@ class Parity:
     visibility: float
     occlusion: float | None
     uncertainty: float | None
+    turned: float | None
 
 
 def export(weights: Path, out: Path) -> Parity:
@@ -124,6 +125,7 @@ def compare(network: Backend, other: Backend) -> Parity:
         _largest(ours.visibility, theirs.visibility),
         _optional(ours.occlusion, theirs.occlusion),
         _optional(ours.uncertainty, theirs.uncertainty),
+        _optional(ours.turned, theirs.turned),
     )
 
 

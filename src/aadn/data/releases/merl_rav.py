@@ -46,7 +46,9 @@ def read_merl_rav(folder: Path, split: Split) -> list[Sample]:
     for path, part in files:
         points, visible = read_signed(path)
         image = _image(path, aflw)
-        samples.append(Sample(image, points, _box(points, path), visible, (part,)))
+        # A point that the face itself hides has no place.
+        turned = np.isnan(points[:, 0]).astype(np.float64)
+        samples.append(Sample(image, points, _box(points, path), visible, (part,), turned=turned))
     return samples
 
 
