@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from aadn.errors import InputError
 from aadn.occlude import evaluation_drawings
-from aadn.occlude.cutouts import Cutouts, _wear, wear_mask, wear_sunglasses
+from aadn.occlude.cutouts import (
+    AS_HAIR,
+    AS_HAND,
+    Cutouts,
+    _wear,
+    drop_thing,
+    wear_mask,
+    wear_sunglasses,
+)
 from aadn.occlude.evaluation import Occluder, occlude_picture, occluder_rng
 from aadn.occlude.overlay import HIDDEN_ABOVE, FaceFrame, Overlay
 from aadn.occlude.painters import HARMLESS, PAINTERS
@@ -424,6 +432,26 @@ def test_cutouts_are_sorted_by_how_they_are_worn(tmp_path: Path) -> None:
     assert [c.name for c in cutouts.sunglasses] == ["sunglasses"]
     assert len(cutouts.textures) == 1
     assert cutouts.masks[0].rgba[50, 60].tolist() == [30, 200, 10, 255]  # RGBA in memory
+
+
+def test_hands_and_hair_have_folders_of_their_own(tmp_path: Path) -> None:
+    square = np.full((20, 20, 4), 255, np.uint8)
+    square[:, 15:, 3] = 0
+    for folder in ("hands", "a/hair"):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "square.png"), square)
+    cutouts = Cutouts.load(_mask_folder(tmp_path))
+    assert [len(kind) for kind in (cutouts.hands, cutouts.hair, cutouts.masks)] == [1, 1, 1]
+    assert not cutouts.things
+    frame = FaceFrame.of(face(), IBUG68)
+    middles: dict[str, list[float]] = {"hands": [], "hair": []}
+    for seed in range(40):
+        for kind, lie in (("hands", AS_HAND), ("hair", AS_HAIR)):
+            overlay = Overlay(SIZE, SIZE)
+            drop_thing(overlay, frame, np.random.default_rng(seed), getattr(cutouts, kind), lie)
+            rows = np.flatnonzero((overlay.hiding > 0.5).any(axis=1))
+            middles[kind] += [float(rows.mean())] if len(rows) else []
+    assert np.mean(middles["hair"]) < np.mean(middles["hands"])  # it hangs from above
 
 
 def test_worn_cutouts_hide_what_they_cover(tmp_path: Path) -> None:

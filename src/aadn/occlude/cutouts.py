@@ -38,25 +38,38 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Cutouts:
-    """What a folder of occluders holds, by how it is worn."""
+    """What folders of occluders hold, by how it is worn."""
 
     masks: tuple[Cutout, ...]
     sunglasses: tuple[Cutout, ...]
     things: tuple[Cutout, ...]
     textures: tuple[Image, ...]
+    hands: tuple[Cutout, ...] = ()
+    hair: tuple[Cutout, ...] = ()
 
     @classmethod
-    def load(cls, folder: Path) -> Cutouts:
-        """Read a folder and the folders in it.
+    def load(cls, *folders: Path) -> Cutouts:
+        """Read folders and the folders in them.
 
-        RGBA pictures named in an `anchors.cfg` beside them (the form of MaskTheFace: a section
-        with `template` and `mask_a` … `mask_f` = x, y) are face masks; others with "glasses" in
-        their name are sunglasses; the rest are things. Pictures without alpha are textures.
-        Raises InputError if the folder holds no picture or an anchor file is broken.
+        RGBA pictures in a folder named "hands" or "hair" are that. Of the others, those named in an
+        `anchors.cfg` beside them (the form of MaskTheFace: a section with `template` and `mask_a` …
+        `mask_f` = x, y) are face masks, and those with "glasses" in their name sunglasses; the rest
+        are things. Pictures without alpha are textures.
+        Raises InputError if a folder holds no picture or an anchor file is broken.
         """
         masks, sunglasses, things, textures = [], [], [], []
-        anchors = _read_anchors(folder)
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg"))
+        hands: list[Cutout] = []
+        hair: list[Cutout] = []
+        anchors: dict[Path, FloatArray] = {}
+        files: list[Path] = []
+        for folder in folders:
+            anchors |= _read_anchors(folder)
+            found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg"))
+            if not found:
+                raise InputError(
+                    f"{folder}: expected a folder with .png or .jpg occluders, found none"
+                )
+            files += found
         for file in files:
             data = np.frombuffer(file.read_bytes(), np.uint8)
             picture: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
@@ -72,15 +85,16 @@ class Cutouts:
                 textures.append(np.ascontiguousarray(picture[..., 2::-1]))
                 continue
             rgba = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), np.uint8)
-            if file in anchors:
+            if file.parent.name in ("hands", "hair"):
+                (hands if file.parent.name == "hands" else hair).append(Cutout(file.stem, rgba))
+            elif file in anchors:
                 masks.append(Cutout(file.stem, rgba, anchors[file] * shrink))
             elif "glasses" in file.stem.lower():
                 sunglasses.append(Cutout(file.stem, rgba))
             else:
                 things.append(Cutout(file.stem, rgba))
-        if not files:
-            raise InputError(f"{folder}: expected a folder with .png or .jpg occluders, found none")
-        return cls(tuple(masks), tuple(sunglasses), tuple(things), tuple(textures))
+        worn = tuple(masks), tuple(sunglasses), tuple(things)
+        return cls(*worn, tuple(textures), tuple(hands), tuple(hair))
 
 
 def _read_anchors(folder: Path) -> dict[Path, FloatArray]:
@@ -194,15 +208,39 @@ def wear_sunglasses(
     _wear(overlay, rgba, matrix, float(rng.uniform(0.5, 1.2)))
 
 
+@dataclass(frozen=True)
+class Lie:
+    """How a cut-out lies over a face, each a range: its middle (u, v) of `FaceFrame`, its longer
+    side over the face's unit, and its turn in degrees."""
+
+    across: tuple[float, float]
+    down: tuple[float, float]
+    size: tuple[float, float]
+    turn: tuple[float, float]
+
+
+ANYWHERE = Lie((-2, 2), (-0.8, 1.8), (0.6, 2.2), (-180, 180))
+AS_HAND = Lie((-2.4, 2.4), (-0.8, 2.4), (1.4, 3.2), (-120, 120))
+AS_HAIR = Lie((-2.4, 2.4), (-1.9, 0.6), (1.6, 5.0), (-35, 35))
+"""Hands are as long as three eyes' distances; hair hangs from above, more or less upright (our
+choice)."""
+
+
 def drop_thing(
-    overlay: Overlay, frame: FaceFrame, rng: np.random.Generator, things: tuple[Cutout, ...]
+    overlay: Overlay,
+    frame: FaceFrame,
+    rng: np.random.Generator,
+    things: tuple[Cutout, ...],
+    lie: Lie = ANYWHERE,
 ) -> None:
-    """Put a random thing at a random place, size and angle over the face."""
+    """Put a random thing, mirrored or not, over the face at a place, size and angle of a range."""
     rgba = things[rng.integers(len(things))].rgba
+    if rng.random() < 0.5:
+        rgba = np.ascontiguousarray(rgba[:, ::-1])
     height, width = rgba.shape[:2]
-    place = frame.place(np.array([[rng.uniform(-2, 2), rng.uniform(-0.8, 1.8)]]))[0]
-    scale = frame.unit * rng.uniform(0.6, 2.2) / max(height, width)
-    angle = float(rng.uniform(-180, 180))
+    place = frame.place(np.array([[rng.uniform(*lie.across), rng.uniform(*lie.down)]]))[0]
+    scale = frame.unit * rng.uniform(*lie.size) / max(height, width)
+    angle = float(rng.uniform(*lie.turn))
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
     matrix = np.asarray(turn, np.float64)
     matrix[:, 2] += place - [width / 2, height / 2]

@@ -103,7 +103,7 @@ def other_face(
 def printed_face(
     overlay: Overlay, frame: FaceFrame, points: Points, rng: Rng, paints: Paints
 ) -> None:
-    """A part of another face, its features about where this one has them.
+    """A part of another face, often half of it, its features about where this one has them.
 
     As on a photograph, a screen or a printed cloth held there: found by its edge and its style.
     """
@@ -119,7 +119,16 @@ def printed_face(
     )
     size = frame.unit * rng.uniform(0.25, 0.75) * np.array([1.0, rng.uniform(0.5, 1.0)])
     centre = _somewhere(frame, rng)
-    if rng.random() < 0.6:
+    kind = rng.random()
+    if kind < 0.5:  # all of one side of it, the upper or the lower half
+        side = rng.choice([-1.0, 1.0])
+        if kind < 0.35:
+            u, v = (rng.normal(0, 0.3), side * rng.uniform(2.2, 3.2)), (-1.6, 2.4)
+        else:
+            u, v = (-2.7, 2.7), (rng.uniform(0.2, 0.8), 0.5 + side * rng.uniform(1.7, 2.4))
+        ends = [(u[0], v[0]), (u[1], v[0]), (u[1], v[1]), (u[0], v[1])]
+        outline = frame.place(np.array(ends) + rng.normal(0, 0.1, (4, 2)))
+    elif kind < 0.8:
         outline = centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size
     else:
         outline = lump(rng, centre, (size[0], size[1]), 0.3)
@@ -226,7 +235,7 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "held_thing": (held_thing, 0.05),
     "thin_things": (thin_things, 0.02),
     "other_face": (other_face, 0.03),
-    "printed_face": (printed_face, 0.03),
+    "printed_face": (printed_face, 0.07),
     "blob": (blob, 0.11),
     "half_plane": (half_plane, 0.03),
     "spectacles": (spectacles, 0.03),

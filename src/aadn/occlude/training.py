@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.occlude.cutouts import Cutouts, drop_thing, wear_mask, wear_sunglasses
+from aadn.occlude.cutouts import AS_HAIR, AS_HAND, Cutouts, drop_thing, wear_mask, wear_sunglasses
 from aadn.occlude.overlay import FaceFrame, Overlay
 from aadn.occlude.painters import PAINTERS
 from aadn.occlude.textures import Paints
@@ -14,6 +14,7 @@ from aadn.occlude.textures import Paints
 _NAMES = list(PAINTERS)
 _WEIGHTS = np.array([weight for _, weight in PAINTERS.values()])
 _WEIGHTS /= _WEIGHTS.sum()
+_HAIR = ("fringe", "long_hair", "side_hair")
 _CLEAN = 0.3
 """Share of training faces without any occluder (our choice)."""
 
@@ -34,7 +35,7 @@ def paint_occluders(
         points: (L, 2) landmarks in the overlay's pixels; NaN = not labelled, but not all of them.
         rng: all randomness comes from here.
         paints: textures.
-        cutouts: used for half of the masks, sunglasses and things where given.
+        cutouts: used for half of the masks, sunglasses, things, hands and hair where it has any.
     """
     if rng.random() < _CLEAN:
         return
@@ -48,6 +49,10 @@ def paint_occluders(
             wear_sunglasses(layer, frame, rng, cutouts.sunglasses)
         elif real and cutouts and name in ("blob", "held_thing") and cutouts.things:
             drop_thing(layer, frame, rng, cutouts.things)
+        elif real and cutouts and name == "hand" and cutouts.hands:
+            drop_thing(layer, frame, rng, cutouts.hands, AS_HAND)
+        elif real and cutouts and name in _HAIR and cutouts.hair:
+            drop_thing(layer, frame, rng, cutouts.hair, AS_HAIR)
         else:
             PAINTERS[name][0](layer, frame, points, rng, paints)
         _photograph(overlay, layer, frame, rng, grey=bool(paints.look and paints.look.grey))

@@ -60,13 +60,7 @@ class _Painter:
     """Paints occluders over labelled portraits."""
 
     def __init__(self, occluders: Sequence[Path], examples: Sequence[Path]) -> None:
-        parts = [Cutouts.load(folder) for folder in occluders]
-        self.cutouts = Cutouts(
-            *(
-                tuple(x for part in parts for x in getattr(part, name))
-                for name in ("masks", "sunglasses", "things", "textures")
-            )
-        )
+        self.cutouts = Cutouts.load(*occluders)
         size = 192
         images, points = [], []
         for file in examples:
