@@ -1,0 +1,149 @@
+"""Make a trained heatmap network's convolutions separable, for a third of the work.
+
+    python benchmarks/shrink.py checkpoints/default.safetensors small.safetensors \
+        --data ../shared/data
+
+One convolution after the other, each pair is fitted to give what the whole one gives on training
+faces, from what the pairs before it give: the column by the covariance of what goes in, the row by
+least squares. What it has lost, training on from it wins back (`aadn train --initial`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from retrain import stages
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from aadn.data.folders import read_folders
+from aadn.models.build import build
+from aadn.models.checkpoint import Checkpoint, load_model
+from aadn.models.default.separable import SeparableBlock
+from aadn.models.network import Network
+from aadn.occlude.cutouts import Cutouts
+from aadn.training import augment
+from aadn.training.augment import Draw
+from aadn.training.crops import cut_crops
+
+FACES, BATCH = 384, 32
+PLACES = 600
+"""Positions of a batch's maps that are looked at, drawn by chance."""
+
+RIDGE = 1e-4
+"""What keeps the fits from following what hardly varies, as a share of the mean variance."""
+
+
+def pictures(data: Path, size: int) -> Tensor:
+    """Training faces (N, 3, size, size) as training sees them, occluders and all."""
+    samples = read_folders(stages(data, Path(), 0)[0].folders)
+    random.Random(0).shuffle(samples)
+    scheme = stages(data, Path(), 0)[0].landmark_scheme
+    crops = cut_crops(samples[:FACES], scheme, size)
+    folders = (data / "occluders", data / "cutouts/hair", data / "cutouts/hands")
+    draws = Draw(crops, size, 0, cutouts=Cutouts.load(*folders))
+    stored = torch.from_numpy(crops.images)
+    batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(FACES)])
+    return augment.apply(stored, batch)
+
+
+def pairs(network: Network) -> Iterator[str]:
+    """Names of the separable convolutions, in the order in which they are computed."""
+    blocks = {n: m for n, m in network.named_modules() if isinstance(m, SeparableBlock)}
+    for name in sorted(blocks, key=lambda name: (name.startswith("up"), -ord(name[2]), name)):
+        yield from (f"{name}.conv1", f"{name}.conv2")
+
+
+def fit(whole: nn.Conv2d, pair: nn.Sequential, given: Tensor, wanted: Tensor) -> float:
+    """Fit a pair to give, from maps (N, in, H, W), those wanted (N, out, h, w).
+
+    Returns what it misses, as a share of the wanted variance.
+    """
+    column, row = (module for module in pair if isinstance(module, nn.Conv2d))
+    patches = F.unfold(given, (3, 1), padding=(1, 0), stride=(column.stride[0], 1))
+    covariance = _moment(patches, patches)
+    factor = torch.linalg.cholesky(covariance)
+    # Rows (out, kx), columns (in, ky): what the pair is to be the best approximation of.
+    kernel = whole.weight.double().permute(0, 3, 1, 2).flatten(2).flatten(0, 1)
+    basis = torch.linalg.svd(kernel @ factor, full_matrices=False).Vh[: column.out_channels]
+    column.weight.copy_(torch.linalg.solve(factor.T, basis.T).T.view_as(column.weight))
+    between = F.unfold(column(given), (1, 3), padding=(0, 1), stride=(1, row.stride[1]))
+    wanted = wanted.flatten(2)
+    best = torch.linalg.solve(_moment(between, between), _moment(between, wanted, ridge=False))
+    row.weight.copy_(best.T.view_as(row.weight))
+    missed = wanted - row(column(given)).flatten(2)
+    return float(missed.var(dim=(0, 2)).sum() / wanted.var(dim=(0, 2)).sum())
+
+
+def _moment(first: Tensor, second: Tensor, *, ridge: bool = True) -> Tensor:
+    """Mean product (C, D) of maps (N, C, P) and (N, D, P), float64."""
+    moment = torch.einsum("ncp,ndp->cd", first, second).double() / first.shape[0] / first.shape[2]
+    if ridge:
+        moment += RIDGE * moment.diagonal().mean() * torch.eye(len(moment), dtype=torch.float64)
+    return moment
+
+
+class _Tap(Exception):
+    """Ends a forward pass where the maps that are looked for have come by."""
+
+
+@torch.no_grad()
+def maps(network: Network, name: str, images: Tensor, *, inside: bool) -> Tensor:
+    """What goes into a convolution of a network (`inside`) or comes out of it, on images."""
+    found: list[Tensor] = []
+
+    def look(module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        found.append(given[0] if inside else out)
+        raise _Tap
+
+    hook = network.get_submodule(name).register_forward_hook(look)
+    try:
+        for batch in torch.split(images, BATCH):
+            with contextlib.suppress(_Tap):
+                network(batch)
+    finally:
+        hook.remove()
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def shrink(network: Network, small: Network, images: Tensor) -> None:
+    """Fill a separable network with a whole one's weights, fitted on images."""
+    names = list(pairs(small))
+    own = {name for name, _ in small.named_parameters() if name.startswith(tuple(names))}
+    weights = network.state_dict()
+    small.load_state_dict({**weights, **{n: small.state_dict()[n] for n in own}}, strict=False)
+    for name in tqdm(names, "fitting", unit="convolution", disable=None):
+        whole, pair = network.get_submodule(name), small.get_submodule(name)
+        assert isinstance(whole, nn.Conv2d)
+        assert isinstance(pair, nn.Sequential)
+        few = images[: FACES // 4] if name.startswith(("stage1", "up1")) else images
+        wanted = maps(network, name, few, inside=False)
+        missed = fit(whole, pair, maps(small, name, few, inside=True), wanted)
+        print(f"{name}: {missed:.3f} of the variance is missed")
+
+
+def main() -> None:
+    """Read a checkpoint, shrink it, write the smaller one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    arguments = parser.parse_args()
+    network, made = load_model(arguments.checkpoint)
+    config = replace(made.config, convolutions="separable")
+    small = build(config).eval()
+    shrink(network, small, pictures(arguments.data, network.size))
+    tensors = {f"ema.{name}": tensor for name, tensor in small.state_dict().items()}
+    Checkpoint(tensors, config, made.scheme, {}).save(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
