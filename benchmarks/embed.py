@@ -152,11 +152,12 @@ def recipe(path: Path, data: Path) -> dict[str, Any]:
         place = Path(folder).resolve()
         return str(place.relative_to(data.resolve())) if data.resolve() in place.parents else folder
 
-    for key in {"folders", "validation", "twice"} & training.keys():
-        training[key] = [named(folder) for folder in training[key]]
+    if isinstance(training["occluders"], str):  # one folder in aadn 0.2
+        training["occluders"] = [training["occluders"]]
+    for key in {"folders", "validation", "twice", "occluders"} & training.keys():
+        training[key] = [named(folder) for folder in training[key] or []]
     labels = training.get("visibility_labels", [])
     training["visibility_labels"] = [Path(file).name for file in labels]
-    training["occluders"] = training["occluders"] and named(training["occluders"])
     return training
 
 

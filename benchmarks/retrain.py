@@ -57,7 +57,7 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         out=out / "first",
         validation=(data / "ytf68/val",),
         hold_out=0.05,
-        occluders=data / "occluders",
+        occluders=(data / "occluders",),
         epochs=52,
         learning_rate=2e-3,
         warmup=300,

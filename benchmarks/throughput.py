@@ -50,8 +50,8 @@ def noise(size: int, count: int = BATCH) -> CropSet:
     stored = round(size * MARGIN)
     images = rng.integers(0, 256, (count, stored, stored, 3), np.uint8)
     points = rng.uniform(0.3, 0.7, (count, 68, 2)) * stored
-    visible = np.full((count, 68), np.nan)
-    return CropSet(images, points, visible, MARGIN, np.ones(count), IBUG68)
+    unknown = np.full((count, 68), np.nan)
+    return CropSet(images, points, unknown, unknown, MARGIN, np.ones(count), IBUG68)
 
 
 def row(name: ModelName, steps: int) -> str:
@@ -81,6 +81,7 @@ def row(name: ModelName, steps: int) -> str:
             prediction,
             batch["points"],
             batch["visible"],
+            batch["turned"],
             batch["face"],
             batch["visible_map"],
             network.regularisation(),

@@ -25,12 +25,20 @@ NAN = math.nan
 ZERO = dict.fromkeys(dataclasses.asdict(LossWeights()), 0.0)
 
 
-def call(prediction: Prediction, points: object, visible: object, **weights: float) -> float:
+def call(
+    prediction: Prediction,
+    points: object,
+    visible: object,
+    turned: object = None,
+    **weights: float,
+) -> float:
+    unknown = torch.full_like(prediction.visibility, NAN)
     maps = torch.ones(len(prediction.points), 4, 4)
     loss, _ = total_loss(
         prediction,
         torch.tensor(points),
         torch.tensor(visible),
+        unknown if turned is None else torch.tensor(turned),
         maps,
         maps,
         torch.tensor(7.0),

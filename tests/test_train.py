@@ -114,7 +114,9 @@ def test_the_threshold_counts_faces_as_they_are(
             given = torch.full((1, 68), 0.9 if draws.occluders else 0.6)
             if draws.occluders:
                 seen[:, :20], given[:, :10], given[:, 10:20] = 0, 0.2, 0.65
-            yield Prediction(points, torch.logit(given)), {"points": points, "visible": seen}
+            yield Prediction(points, torch.logit(given)), {
+                "points": points, "visible": seen, "turned": torch.full((1, 68), torch.nan)
+            }  # fmt: skip
 
     monkeypatch.setattr("aadn.training.validate.predictions", predictions)
     config = small(data, tmp_path)
@@ -307,7 +309,7 @@ def test_unusable_settings_are_refused(
     [
         ({"initial": Path("none.safetensors")}, WeightsError, "no such file"),
         ({"folders": (Path("none"),)}, AnnotationError, "none: expected a folder"),
-        ({"occluders": Path("none")}, AadnError, "none"),
+        ({"occluders": (Path("none"),)}, AadnError, "none"),
         ({"model": ModelConfig(name="odn", size=32), "trunk": "none.pth"}, WeightsError,
          "no weights file at none.pth"),
         ({"model": ModelConfig(geometry=False)}, InputError,

@@ -23,11 +23,12 @@ from aadn.schemes import SCHEMES, Scheme, scheme_of
 
 FORMAT = 1
 
-SPREAD, SHAPE = "spread.", "shape."
+SPREAD, SHAPE, TURNED = "spread.", "shape.", "turned."
 """Parts of the heatmap network that older checkpoints lack. Without the first, in aadn 0.1, there
 is no uncertainty: such a checkpoint is good to train on from, where the part keeps its initial
 values, and for nothing else. With its initial values the second leaves the points as they are: a
-checkpoint that lacks it gives what it always gave."""
+checkpoint that lacks it gives what it always gave. Networks have the third where their
+configuration says so; a run may add it to a checkpoint without it."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def start_from(network: Network, config: ModelConfig, scheme: Scheme, path: Path
     differences = [
         f"{option(name, then[name])} there, {option(name, now[name])} here"
         for name in now
-        if name not in ("size", "landmarks") and now[name] != then[name]
+        if name not in ("size", "landmarks", "turned") and now[name] != then[name]
     ]
     if checkpoint.scheme != scheme:
         differences.append(
@@ -180,7 +181,9 @@ def start_from(network: Network, config: ModelConfig, scheme: Scheme, path: Path
             f"{path}: is of another network than the one to train: {'; '.join(differences)}"
         )
     weights = checkpoint.weights()
-    kept = _lacking(weights, network, SPREAD, SHAPE)
+    if not config.turned:
+        weights = {name: t for name, t in weights.items() if not name.startswith(TURNED)}
+    kept = _lacking(weights, network, SPREAD, SHAPE, TURNED)
     load_state(network, weights | kept, path)
     left = f", which lacks {_named(kept)}: new weights there" if kept else ""
     return f"starting from {path} ({config.input_size} pixels){left}"

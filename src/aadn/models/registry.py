@@ -13,6 +13,8 @@ Order = Literal["channel-spatial", "spatial-channel", "parallel", "channel", "sp
 """How ADM's two attentions are combined; the paper found the first best. The last three leave one
 or both out."""
 
+Convolutions = Literal["whole", "separable"]
+
 ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
 
 
@@ -82,9 +84,10 @@ NETWORKS: dict[ModelName, Entry] = {
             "heatmap": 0.4,
             "visible_map": 0.3,
             "uncertainty": 0.05,
+            "turned": 0.5,
         },
-        (*_POINTS, "heatmap", "visible_map", "uncertainty"),
-        ("reduction", "order"),
+        (*_POINTS, "heatmap", "visible_map", "uncertainty", "turned"),
+        ("reduction", "order", "turned", "convolutions"),
     ),
 }
 """Sizes are the paper's for its networks, our choice for our own, which is the default."""
@@ -104,6 +107,10 @@ class ModelConfig:
         geometry: Keep the geometry-aware module (odn, aadn).
         distillation: Keep the distillation module (odn, aadn).
         low_rank: Keep the low-rank learning module (odn, aadn).
+        convolutions: Whole 3×3 convolutions, or separable ones for a third of the work (heatmap);
+            `benchmarks/shrink.py` makes a trained network separable.
+        turned: Tell landmarks that the head itself hides from others (heatmap); a run with
+            --head-model does.
     """
 
     name: ModelName = "heatmap"
@@ -114,6 +121,8 @@ class ModelConfig:
     geometry: bool = True
     distillation: bool = True
     low_rank: bool = True
+    convolutions: Convolutions = "whole"
+    turned: bool = False
 
     @property
     def input_size(self) -> int:

@@ -70,6 +70,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
         points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
         visible (L,) float32: 1 seen, 0 hidden, NaN where unknown or not labelled.
+        turned (L,) float32: 1 turned away, 0 not, NaN where unknown.
         face, visible_map (M, M) float32: share of a cell that is face and known to be covered or
             not; share that nothing covers.
         colour (S, S, 3), alpha (S, S) uint8: the occluders, colour multiplied by alpha.
@@ -120,9 +121,9 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
             flip = False
         to_crop = self._matrix(rng, flip)
         points = transform(self.crops.points[index], to_crop)
-        visible = self.crops.visible[index].copy()
+        visible, turned = self.crops.visible[index].copy(), self.crops.turned[index]
         if flip:
-            points, visible = points[self.scheme.flip], visible[self.scheme.flip]
+            points, visible, turned = (part[self.scheme.flip] for part in (points, visible, turned))
             # Labels to the right of what they mean lie, mirrored, as far to its left: move them
             # to the right of it again. The first column is where a step to the right leads.
             offset = self.label_offset * self.crops.scales[index]
@@ -146,6 +147,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
             "matrix": invert(to_crop).astype(np.float32),
             "points": to_units(points, size).astype(np.float32),
             "visible": np.where(labelled, visible, np.nan).astype(np.float32),
+            "turned": turned.astype(np.float32),
             "face": _cells(face),
             "visible_map": _cells(uncovered),
             "colour": np.clip(overlay.colour + 0.5, 0, 255).astype(np.uint8),

@@ -38,7 +38,11 @@ class DataConfig:
             landmarks chooses among the known ones.
         validation: Folders to validate on, beside the held-out part of the training data.
         hold_out: Share of the training data to validate on; faces of one picture stay together.
-        occluders: Folder of RGBA cut-outs to use beside the drawn occluders.
+        occluders: Folders of RGBA cut-outs to use beside the drawn occluders: masks, sunglasses and
+            things, and folders named hands and hair.
+        head_model: A 3D model of heads (.npz; docs/training.md says what is in it). Fitted to each
+            training face, it says which landmarks the head itself hides, and the network learns
+            to tell them from those that something covers.
     """
 
     folders: tuple[Path, ...]
@@ -48,7 +52,8 @@ class DataConfig:
     scheme: str | None = None
     validation: tuple[Path, ...] = ()
     hold_out: float = 0.1
-    occluders: Path | None = None
+    occluders: tuple[Path, ...] = ()
+    head_model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class LossWeights:
         visible_map: Cross-entropy between P and where, on the face, nothing covers it.
         uncertainty: Negative log-likelihood of each landmark's distance to the truth under an
             exponential distribution of the predicted mean (heatmap).
+        turned: Cross-entropy of whether the head itself hides each landmark, mean over those of
+            which the head model says it (heatmap, with --head-model).
     """
 
     squared: float | None = None
@@ -112,6 +119,7 @@ class LossWeights:
     # --loss.seen is what aadn 0.1 called it.
     visible_map: Annotated[float | None, tyro.conf.arg(aliases=["--loss.seen"])] = None
     uncertainty: float | None = None
+    turned: float | None = None
 
     def check(self, name: ModelName) -> None:
         """Raise InputError for a weight out of range, and for a term that a network cannot have."""
@@ -156,9 +164,12 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
             a list of indices from 0 for each annotator. Landmarks in neither list are seen, those
             that annotators do not agree on unknown. Keep the files as they are for a resumed run.
+        only: Parts of the network to train, such as turned, by the names that its tensors begin
+            with; all else stays as it is in the initial network.
         relabel: Let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
+        relabel_by: The checkpoint to ask instead of the initial one.
         resume: Go on from last.safetensors in the run's folder.
         seed: Seed of weights, order, augmentation and occluders.
         split_seed: Seed of which faces are held out, and of the occluders put on them. A run that
@@ -176,7 +187,9 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     paint_occluders: bool = True
     initial: Path | None = None
     visibility_labels: tuple[Path, ...] = ()
+    only: tuple[str, ...] = ()
     relabel: bool = False
+    relabel_by: Path | None = None
     resume: bool = False
     seed: int = 0
     split_seed: int = 0
@@ -205,12 +218,25 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             raise InputError(f"expected a label offset in pixels, got {self.label_offset}")
         if not self.learning_rate > 0:
             raise InputError(f"expected a learning rate above 0, got {self.learning_rate}")
-        if self.relabel and self.initial is None:
-            raise InputError("--relabel asks the --initial network; expected a checkpoint there")
+        if self.only and self.initial is None:
+            raise InputError("--only trains parts of the --initial network; expected a checkpoint")
+        if self.relabel and self.initial is None and self.relabel_by is None:
+            raise InputError(
+                "--relabel asks the --initial network; expected a checkpoint there, or --relabel-by"
+            )
+        if self.relabel_by is not None and not self.relabel:
+            raise InputError("--relabel-by says whom --relabel asks; add --relabel")
         if self.trunk is not None and self.initial is not None:
             raise InputError("--initial brings all weights, the trunk's too: leave out --trunk")
         if self.trunk is not None and not NETWORKS[self.model.name].trunk:
             raise InputError(f"{self.model.name} has a trunk of its own: leave out --trunk")
+        if self.model.turned and self.head_model is None:
+            raise InputError("--model.turned is learned from a head model; expected --head-model")
+        if self.head_model is not None and self.landmark_scheme != IBUG68:
+            raise InputError(
+                f"--head-model has the landmarks of {IBUG68.name}, the training faces those of "
+                f"{self.landmark_scheme.name}; leave it out"
+            )
         self.loss.check(self.model.name)
         _ = self.landmark_scheme, self.model.options  # each raises for what it does not know
 

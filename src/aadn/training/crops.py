@@ -27,6 +27,8 @@ class CropSet:
         points: (N, L, 2) float64, pixels of the stored crops; NaN = not labelled.
         visible: (N, L) float64, 1 seen, 0 hidden, NaN unknown. Where nobody says, every landmark in
             the picture counts as seen.
+        turned: (N, L) float64, 1 where the head itself hides the landmark, 0 where it does not, NaN
+            unknown.
         margin: side of a stored crop over the side of what a network sees.
         scales: (N,) pixels of the stored crop for one of the source picture.
         scheme: whose landmarks they are.
@@ -35,6 +37,7 @@ class CropSet:
     images: NDArray[np.uint8]
     points: NDArray[np.float64]
     visible: NDArray[np.float64]
+    turned: NDArray[np.float64]
     margin: float
     scales: NDArray[np.float64]
     scheme: Scheme
@@ -71,4 +74,5 @@ def cut_crops(
             visible[i] = sample.visible
         outside = beyond(sample.points, image.shape[1], image.shape[0])
         visible[i][outside | beyond(points[i], stored, stored)] = 0.0
-    return CropSet(images, points, visible, margin, scales, scheme)
+    turned = np.full((count, landmarks), np.nan)
+    return CropSet(images, points, visible, turned, margin, scales, scheme)

@@ -21,6 +21,8 @@ from aadn.schemes import IBUG68, Normaliser, Scheme
 from aadn.training.config import TrainConfig
 from aadn.training.crops import CropSet, cut_crops
 from aadn.training.detector_box import detector_box
+from aadn.training.head import HeadModel
+from aadn.training.self_occlusion import SelfOcclusion
 from aadn.training.start import resolved
 
 
@@ -50,8 +52,12 @@ def load(config: TrainConfig) -> Data:
     # Labels that cannot be measured are found before, not after, an epoch.
     normalisers(scheme, validated.points, normaliser(config, scheme))
     labelled = np.array([sample.visible is not None for sample in training])
+    trained = cut_crops(training, scheme, size, title="reading training faces")
+    if config.head_model is not None:
+        head = SelfOcclusion(HeadModel.load(config.head_model))
+        trained, validated = (head.labelled(crops) for crops in (trained, validated))
     return Data(
-        cut_crops(training, scheme, size, title="reading training faces"),
+        trained,
         validated,
         rows,
         labelled,

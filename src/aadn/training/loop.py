@@ -32,7 +32,14 @@ from aadn.training.optimiser import move_average, rate
 from aadn.training.provenance import provenance_of
 from aadn.training.relabel import initial_landmarker, relabelled, shares
 from aadn.training.resume import BEST, CONFIG, LAST, LOG, State, log, plain, resumable
-from aadn.training.start import check_network, first_network, load_first, resolved
+from aadn.training.start import (
+    check_network,
+    first_network,
+    freeze,
+    load_first,
+    resolved,
+    start_learning,
+)
 from aadn.training.validate import validate
 
 CLIP = 5.0
@@ -117,6 +124,7 @@ def _begun(
     network = first_network(config, data.training, data.rows)
     if resumed is None:
         tell(load_first(network, config))
+    freeze(network, config.only)
     crops = data.training
     if config.relabel:
         crops = relabelled(crops, data.labelled, initial_landmarker(config, device))
@@ -145,7 +153,7 @@ def _draws(config: TrainConfig, crops: CropSet, data: Data) -> Draw:
         crops,
         config.model.input_size,
         config.seed,
-        cutouts=Cutouts.load(config.occluders) if config.occluders else None,
+        cutouts=Cutouts.load(*config.occluders) if config.occluders else None,
         rows=data.rows,
         occluders=config.paint_occluders,
         mirror_epochs=round(config.mirror * config.epochs),
@@ -178,7 +186,7 @@ class _Learner:
     def epoch(self) -> dict[str, float]:
         """One pass over the faces; means of the loss and its terms, InputError if it explodes."""
         config, state = self.config, self.state
-        state.network.train()
+        start_learning(state.network, config.only)
         # What dropout leaves out does not depend on earlier epochs, so that resuming repeats it.
         seeds = np.random.default_rng([config.seed, state.epoch, self.process.rank])
         torch.manual_seed(int(seeds.integers(2**62)))
@@ -214,6 +222,7 @@ class _Learner:
             prediction,
             drawn["points"],
             drawn["visible"],
+            drawn["turned"],
             drawn["face"],
             drawn["visible_map"],
             state.network.regularisation(),

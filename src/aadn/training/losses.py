@@ -17,6 +17,7 @@ def total_loss(
     prediction: Prediction,
     points: Tensor,
     visible: Tensor,
+    turned: Tensor,
     face: Tensor,
     visible_map: Tensor,
     regularisation: Tensor,
@@ -28,6 +29,7 @@ def total_loss(
         prediction: of a batch.
         points: (B, L, 2) in crop units; rows with NaN are not labelled and do not count.
         visible: (B, L) 1 seen, 0 hidden, NaN unknown.
+        turned: (B, L) 1 turned away, 0 not, NaN unknown.
         face: (B, M, M) share of each cell of the crop that is face, as far as `visible_map` is
             known.
         visible_map: (B, M, M) share of each cell that nothing covers.
@@ -49,11 +51,9 @@ def total_loss(
     if weight["nuclear"]:
         terms["nuclear"] = regularisation
     if weight["visibility"]:
-        known = torch.isfinite(visible)
-        loss = F.binary_cross_entropy_with_logits(
-            prediction.visibility, torch.where(known, visible, 0.0), reduction="none"
-        )
-        terms["visibility"] = (loss * known).sum() / known.sum().clamp(min=1)
+        terms["visibility"] = known_cross_entropy(prediction.visibility, visible)
+    if weight["turned"] and prediction.turned is not None:
+        terms["turned"] = known_cross_entropy(prediction.turned, turned)
     if weight["heatmap"] and prediction.heatmaps is not None:
         terms["heatmap"] = heatmap_loss(prediction.heatmaps, target, labelled)
     if weight["visible_map"] and prediction.visible_map is not None:
@@ -63,6 +63,14 @@ def total_loss(
     total = sum((weight[name] * term for name, term in terms.items()),
                 start=torch.zeros((), device=points.device))  # fmt: skip
     return total, terms
+
+
+def known_cross_entropy(logits: Tensor, true: Tensor) -> Tensor:
+    """Binary cross-entropy of logits (B, L) with true (B, L), mean over those that are not NaN."""
+    known = torch.isfinite(true)
+    target = torch.where(known, true, 0.0)
+    loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return (loss * known).sum() / known.sum().clamp(min=1)
 
 
 def squared_error(error: Tensor) -> Tensor:

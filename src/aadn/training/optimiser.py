@@ -16,8 +16,9 @@ before it has begun to learn."""
 
 def optimiser_of(network: torch.nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW with weight decay for matrices and kernels, none for biases and normalisation."""
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in learning if p.ndim > 1]
+    others = [p for p in learning if p.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},

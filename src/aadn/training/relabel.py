@@ -25,12 +25,13 @@ eight."""
 
 
 def initial_landmarker(config: TrainConfig, device: torch.device) -> Landmarker:
-    """The --initial network, at its own input size; WeightsError if it cannot be read."""
-    assert config.initial is not None
-    initial = checkpoint.load(config.initial)
+    """The network that relabels, at its own input size; WeightsError if it cannot be read."""
+    path = config.relabel_by or config.initial
+    assert path is not None
+    initial = checkpoint.load(path)
     network = build(initial.config)
     # As training starts from it: one of aadn 0.1 is good enough to ask.
-    checkpoint.start_from(network, initial.config, initial.scheme, config.initial)
+    checkpoint.start_from(network, initial.config, initial.scheme, path)
     return Landmarker(TorchBackend(network, initial.config.name, initial.scheme, device=device))
 
 

@@ -75,6 +75,8 @@ class State:
         for name in self.average:
             self.average[name].copy_(resumed.tensors[f"ema.{name}"])
         for name, parameter in self.network.named_parameters():
+            if not parameter.requires_grad:
+                continue
             # The fused optimiser wants its state laid out in memory as the parameter is.
             moments = {
                 key: torch.empty_like(parameter).copy_(resumed.tensors[f"optimiser.{name}.{key}"])
@@ -151,10 +153,13 @@ def _comparable(values: dict[str, Any], default: dict[str, Any]) -> dict[str, An
     loss, model = dict(values.get("loss", {})), default["model"] | values.get("model", {})
     if "seen" in loss:  # its name in aadn 0.1
         loss["visible_map"] = loss.pop("seen")
+    occluders = values.get("occluders") or []  # one folder or None in aadn 0.2
+    occluders = [occluders] if isinstance(occluders, str) else list(occluders)
     model["size"] = model["size"] or NETWORKS[model["name"]].size
     loss = default["loss"] | loss
     return {
         **{name: (default | values)[name] for name in default if name not in _FREE},
+        "occluders": occluders,
         "model": None,
         **{f"model.{name}": value for name, value in model.items()},
         "loss": None,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aadn.errors import InputError
 from aadn.geometry import inner_units, to_units
 from aadn.models import checkpoint
 from aadn.models.build import build
@@ -22,12 +23,14 @@ from aadn.training.resume import LAST
 def resolved(config: TrainConfig) -> TrainConfig:
     """The configuration with what it leaves to others filled in.
 
-    The number of landmarks is the scheme's. An input size of 0 becomes that of the run to be
+    The number of landmarks is the scheme's; a head model makes the network learn what is turned
+    away. An input size of 0 becomes that of the run to be
     resumed, or of the checkpoint to start from; without either, it stays.
     Raises InputError if --scheme and --model.landmarks disagree, and WeightsError for a checkpoint
     that cannot be read.
     """
-    model = replace(config.model, landmarks=config.landmark_scheme.size)
+    turned = config.model.turned or config.head_model is not None
+    model = replace(config.model, landmarks=config.landmark_scheme.size, turned=turned)
     last = config.out / LAST
     before = last if config.resume and last.exists() else config.initial
     if model.size == 0 and before is not None:
@@ -46,6 +49,28 @@ def first_network(config: TrainConfig, crops: CropSet, rows: NDArray[np.int64]) 
     shapes = to_units(crops.points[rows], crops.images.shape[1])
     mean_shape = inner_units(np.nanmean(shapes, axis=0), crops.margin)
     return build(config.model, torch.from_numpy(mean_shape).float())
+
+
+def freeze(network: Network, only: tuple[str, ...]) -> None:
+    """Let nothing but some parts of a network learn, named by prefix; all of it where none is.
+
+    InputError for a part that the network does not have.
+    """
+    for part in only:
+        if not any(name.startswith(f"{part}.") for name, _ in network.named_parameters()):
+            parts = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
+            raise InputError(f"expected --only to name some of {', '.join(parts)}; got {part}")
+    chosen = tuple(f"{part}." for part in only)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not only or name.startswith(chosen))
+
+
+def start_learning(network: Network, only: tuple[str, ...]) -> None:
+    """Training mode for what learns; what `freeze` froze normalises as in use."""
+    network.train()
+    for name, module in network.named_modules():
+        if only and not any(f"{name}.".startswith(f"{part}.") for part in only):
+            module.training = False
 
 
 def load_first(network: Network, config: TrainConfig) -> str:

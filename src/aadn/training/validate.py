@@ -36,7 +36,8 @@ def validate(
 ) -> dict[str, float | None]:
     """The figures of a network's weights on crops as they are and with training's occluders.
 
-    `nme` (percent of `normaliser`) of the crops as they are; of the occluded ones `nme_occluded`
+    `nme` (percent of `normaliser`) and `turned_auc` of the crops as they are, and the
+    `turned_threshold` that finds what is turned away best; of the occluded ones `nme_occluded`
     and, as in `Scores`, `visibility_auc`, `map_auc`, `calibration_error` and `uncertainty_ratio`;
     of both the best `visibility_threshold`. Rounded to four digits; None where undefined.
     Raises NetworkError if the network gives what is not finite.
@@ -67,6 +68,8 @@ def validate(
         # Faces as they are count too: with occluded ones alone, far more would be hidden than in
         # use.
         "visibility_threshold": _threshold(plain, occluded),
+        "turned_auc": _rounded(clean.turned_auc),
+        "turned_threshold": _turned_threshold(plain),
     }
 
 
@@ -74,7 +77,7 @@ def measured(
     network: Network, draws: Draw, stored: Tensor, kind: Normaliser, *, half: bool
 ) -> Measured:
     """What a network gives for the draws of epoch 0, beside what is true."""
-    points, visibility, uncertainty, visible_map, truth, visible = (
+    points, visibility, uncertainty, visible_map, away, truth, visible, turned = (
         np.concatenate(part).astype(np.float64)
         for part in zip(*_parts(network, draws, stored, half), strict=True)
     )
@@ -91,6 +94,8 @@ def measured(
         visibility,
         100 * uncertainty / lengths[:, None],
         visible_map,
+        turned,
+        None if np.isnan(away).all() else away,
     )
 
 
@@ -100,13 +105,16 @@ def _parts(
     """For each chunk the arrays of `measured`, points and uncertainty in crop units."""
     for prediction, drawn in predictions(network, draws, stored, half):
         points, visibility = prediction.points.float(), torch.sigmoid(prediction.visibility.float())
-        uncertainty = visible_map = torch.full_like(visibility, torch.nan)
+        uncertainty = visible_map = away = torch.full_like(visibility, torch.nan)
         if prediction.uncertainty is not None:
             uncertainty = prediction.uncertainty.float()
         if prediction.visible_map is not None:
             visible_map = _at(prediction.visible_map.float(), points)
-        parts = points, visibility, uncertainty, visible_map, drawn["points"], drawn["visible"]
-        yield tuple(part.cpu().numpy() for part in parts)
+        if prediction.turned is not None:
+            away = torch.sigmoid(prediction.turned.float())
+        given = points, visibility, uncertainty, visible_map, away
+        true = tuple(drawn[name] for name in ("points", "visible", "turned"))
+        yield tuple(part.cpu().numpy() for part in (*given, *true))
 
 
 def predictions(
@@ -144,6 +152,15 @@ def _threshold(*parts: Measured) -> float | None:
         given.append(part.visibility[known])
         true.append(part.visible[known] > 0.5)
     return best_threshold(np.concatenate(given), np.concatenate(true))
+
+
+def _turned_threshold(faces: Measured) -> float | None:
+    """The threshold that finds best what is turned away; None where nothing is known of it."""
+    if faces.away is None or faces.turned is None:
+        return None
+    known = np.isfinite(faces.turned)
+    chosen = best_threshold(1 - faces.away[known], faces.turned[known] < 0.5)
+    return None if chosen is None else round(1 - chosen, 2)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from aadn.errors import InputError
 from aadn.geometry import to_units
 from aadn.models.default.landmark_attention import LandmarkAttention
+from aadn.models.default.separable import SeparableBlock
 from aadn.models.default.shape_completion import ShapeCompletion
+from aadn.models.default.turning import Turning
 from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule
 from aadn.models.paper.geometry_aware import GeometryAwareModule
 from aadn.models.paper.resnet import BasicBlock, Float32Linear, conv_bn_relu
 from aadn.models.prediction import Prediction
-from aadn.models.registry import Order
+from aadn.models.registry import Convolutions, Order
 
 SHARPNESS = 8.0
 """Factor on the heatmaps' logits: they must span about ±10, far for weights that start near 0."""
@@ -34,6 +36,18 @@ of a crop of 128 pixels, far less than any label is exact to. It keeps the loss 
 
 FIRST_UNCERTAINTY = 0.02
 """What they start from, in crop units: about the error of a trained network."""
+
+
+RANKS = {
+    "stage1": ((24, 24), (24, 32)),
+    "stage2": ((32, 48), (56, 64)),
+    "stage3": ((64, 72), (88, 80), (80, 88)),
+    "up2": ((48, 72),),
+    "up1": ((32, 24),),
+}
+"""Ranks of the separable convolutions, for a width of 64: multiples of 8 that keep most of what
+the twelfth default's convolutions give on training faces, for 270 million multiply-adds (our
+choice)."""
 
 
 class HeatmapAadn(Network):
@@ -47,6 +61,8 @@ class HeatmapAadn(Network):
         width: channels of the first stage; later ones have 2 and 4 times as many.
         token: channels of a landmark's token.
         mean_shape: (L, 2) the mean face, where `ShapeCompletion` starts.
+        convolutions: whether the residual blocks' are whole or separable, of RANKS.
+        turned: whether it tells which landmarks the head itself hides.
 
     Raises:
         InputError: `size` is no multiple of 16, or `mean_shape` of another shape.
@@ -62,6 +78,8 @@ class HeatmapAadn(Network):
         width: int = 64,
         token: int = 128,
         mean_shape: Tensor | None = None,
+        convolutions: Convolutions = "whole",
+        turned: bool = False,
     ) -> None:
         super().__init__()
         if size < 32 or size % 16:
@@ -77,18 +95,18 @@ class HeatmapAadn(Network):
             nn.BatchNorm2d(w1),
             nn.ReLU(inplace=True),
         )
-        self.stage1 = nn.Sequential(BasicBlock(w1, w1), BasicBlock(w1, w1))
-        self.stage2 = nn.Sequential(BasicBlock(w1, w2, 2), BasicBlock(w2, w2))
-        self.stage3 = nn.Sequential(BasicBlock(w2, w3, 2), BasicBlock(w3, w3), BasicBlock(w3, w3))
+        self.stage1 = _stage("stage1", w1, w1, convolutions)
+        self.stage2 = _stage("stage2", w1, w2, convolutions, 2)
+        self.stage3 = _stage("stage3", w2, w3, convolutions, 2)
         self.distillation = AttentionedDistillationModule(w3, reduction, order)
         self.geometry = GeometryAwareModule(w3, 32)
         self.context = nn.Linear(32 * 32, w2)
         self.top = conv_bn_relu(w3, w2, 1)
         self.lateral2 = conv_bn_relu(w2, w2, 1)
-        self.up2 = BasicBlock(w2, w2)
+        self.up2 = _stage("up2", w2, w2, convolutions)[0]
         self.narrow = conv_bn_relu(w2, w1, 1)
         self.lateral1 = conv_bn_relu(w1, w1, 1)
-        self.up1 = BasicBlock(w1, w1)
+        self.up1 = _stage("up1", w1, w1, convolutions)[0]
         self.heatmap = nn.Conv2d(w1, landmarks, 1)
         # Tokens: what is seen at a landmark, coarse and fine, and where it is.
         self.fine = nn.Linear(w1, token)
@@ -101,6 +119,7 @@ class HeatmapAadn(Network):
         self.shift = Float32Linear(token, 2)
         self.visibility = Float32Linear(token, 1)
         self.spread = Float32Linear(token, 1)
+        self.turned = Turning(landmarks, token) if turned else None
         self.shape = ShapeCompletion(landmarks, mean_shape)
         nn.init.normal_(self.shift.weight, std=1e-3)
         nn.init.zeros_(self.shift.bias)
@@ -147,11 +166,26 @@ class HeatmapAadn(Network):
         # No gradient to what is known of the points: it is not to be bent to make them fit.
         known = torch.sigmoid(visibility.detach()), uncertainty.detach()
         points = points + self.shape(points, *known)
-        return Prediction(points, visibility, visible_map, heatmaps, uncertainty)
+        turned = None
+        if self.turned is not None:
+            turned = self.turned(self.shape.mean, points, known[0], tokens)
+        return Prediction(points, visibility, visible_map, heatmaps, uncertainty, turned)
 
     def regularisation(self) -> Tensor:
         """0: there is no M here. A scalar."""
         return self.name.new_zeros(())
+
+
+def _stage(
+    name: str, in_channels: int, out_channels: int, convolutions: Convolutions, stride: int = 1
+) -> nn.Sequential:
+    """The residual blocks of a part of the network."""
+    stage = nn.Sequential()
+    for ranks in RANKS[name]:
+        block = BasicBlock(in_channels, out_channels, stride)
+        stage.append(SeparableBlock(block, ranks) if convolutions == "separable" else block)
+        in_channels, stride = out_channels, 1
+    return stage
 
 
 def _enlarged(x: Tensor, factor: int) -> Tensor:

@@ -78,11 +78,8 @@ class ShapeCompletion(nn.Module):
             uncertainty: (B, L) how far from the truth they are expected once they are moved, in
                 crop units.
         """
-        centre, turn = fit_similarity(self.mean, points, visibility + LEAST_WEIGHT)
-        scale = torch.linalg.vector_norm(turn, dim=1).clamp(min=LEAST_SCALE)  # B
-        # Turned back by the transpose: for a similarity, the inverse but for the scale's square.
-        away = rotated(points - centre[:, None], torch.stack([turn[:, 0], -turn[:, 1]], dim=1))
-        away = (away / scale.square()[:, None, None] - self.mean) / DEVIATION
+        away, turn, scale = in_frame_of(self.mean, points, visibility + LEAST_WEIGHT)
+        away = away / DEVIATION
         seen = visibility[..., None]
         unsure = uncertainty / scale[:, None] / DEVIATION
         inputs = torch.cat(
@@ -90,6 +87,22 @@ class ShapeCompletion(nn.Module):
         )
         shifts = self.linear(inputs) + self.shift(self.perceptron(inputs))
         return rotated(DEVIATION * shifts.view_as(points), turn)
+
+
+def in_frame_of(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """How points deviate from a shape that is laid over them, in the shape's own frame and unit.
+
+    Args:
+        shape, points, weight: as `fit_similarity` has them.
+
+    Returns:
+        deviations (B, L, 2), the shape's turn (B, 2), and its scale (B,), at least LEAST_SCALE.
+    """
+    centre, turn = fit_similarity(shape, points, weight)
+    scale = torch.linalg.vector_norm(turn, dim=1).clamp(min=LEAST_SCALE)  # B
+    # Turned back by the transpose: for a similarity, the inverse but for the scale's square.
+    back = rotated(points - centre[:, None], torch.stack([turn[:, 0], -turn[:, 1]], dim=1))
+    return back / scale.square()[:, None, None] - shape, turn, scale
 
 
 def fit_similarity(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
