@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,54 +13,16 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
+from heads import BALL, FLIP, head_file
+
 from aadn.errors import InputError
-from aadn.schemes import IBUG68
 from aadn.training.head import (
-    EXPRESSIONS,
-    IDENTITIES,
     STEADY,
     HeadModel,
     fit_head,
     rotation_of,
 )
 from aadn.training.self_occlusion import SelfOcclusion
-
-FLIP = np.array(IBUG68.flip)
-BALL = 8.0
-"""Centimetres."""
-
-
-def _frontal() -> NDArray[np.float64]:
-    """Where the landmarks lie on the picture of a frontal face, (68, 2), in -1…1, mirror images."""
-    rng = np.random.default_rng(0)
-    places = rng.uniform(-0.75, 0.75, (68, 2))
-    turns = np.linspace(np.pi, 2 * np.pi, 17)
-    places[:17] = 0.9 * np.stack([np.cos(turns), np.sin(turns)], 1)
-    mirrored = places[FLIP] * [-1, 1]
-    return (places + mirrored) / 2
-
-
-def head_file(path: Path, **changes: NDArray[np.generic]) -> Path:
-    """A head that is a ball, its landmarks on the side towards the camera, with small modes."""
-    across, down = np.linspace(-np.pi, np.pi, 49), np.linspace(0.02, np.pi - 0.02, 25)
-    turn, tilt = (a.ravel() for a in np.meshgrid(across, down, indexing="ij"))
-    ball = np.stack([np.sin(tilt) * np.sin(turn), np.cos(tilt), np.sin(tilt) * np.cos(turn)], 1)
-    at = np.arange(len(ball)).reshape(49, 25)
-    quads = np.stack([at[:-1, 1:], at[1:, 1:], at[1:, :-1], at[:-1, :-1]], -1).reshape(-1, 4)
-    front = _frontal()
-    front = np.column_stack([front, np.sqrt(1 - (front**2).sum(1))])
-    vertices = BALL * np.concatenate([ball, front])
-    rng = np.random.default_rng(1)
-    arrays: dict[str, NDArray[np.generic]] = {
-        "neutral": vertices.astype(np.float32),
-        "quads": quads.astype(np.int32),
-        "identity": rng.normal(0, 0.02, (IDENTITIES + 5, len(vertices), 3)).astype(np.float16),
-        "expression": rng.normal(0, 0.02, (len(EXPRESSIONS), len(vertices), 3)).astype(np.float16),
-        "expression_names": np.array(EXPRESSIONS),
-        "landmarks68": len(ball) + np.arange(68),
-    }
-    np.savez(path, **(arrays | changes))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +35,9 @@ def occlusion(model: HeadModel) -> SelfOcclusion:
     return SelfOcclusion(model)
 
 
-def seen_from(model: HeadModel, yaw: float, pitch: float = 0.0, roll: float = 0.0) -> NDArray:
+def seen_from(
+    model: HeadModel, yaw: float, pitch: float = 0.0, roll: float = 0.0
+) -> NDArray[np.float64]:
     """The landmarks' pixels of a head, turned by degrees."""
     turn = rotation_of(np.array([0, 0, -np.radians(roll)])) @ rotation_of(
         np.array([-np.radians(pitch), 0, 0])
@@ -116,7 +81,8 @@ def test_a_ball_hides_its_far_side(model: HeadModel, occlusion: SelfOcclusion) -
     turned = occlusion.turned(seen_from(model, 50))
     # It looks to the picture's right: what was there is behind its edge. Far from that the answer
     # is sure.
-    depth = (model.neutral[model.landmarks] @ rotation_of(np.array([0, np.radians(50), 0])).T)[:, 2]
+    turn = rotation_of(np.array([0, np.radians(50), 0]))
+    depth = (model.neutral[model.landmarks] @ turn.T)[:, 2]
     lips = np.arange(68) >= 60  # take the state of other landmarks
     assert (turned[(depth < -0.4 * BALL) & ~lips] == 1).all()
     assert (turned[(depth > 0.5 * BALL) & ~lips] == 0).all()
@@ -145,7 +111,7 @@ def test_a_face_that_looks_into_the_camera_is_seen_whole(occlusion: SelfOcclusio
         {"neutral": np.zeros((3, 3))},
     ],
 )
-def test_other_files_are_no_head(tmp_path: Path, changes: dict[str, NDArray]) -> None:
+def test_other_files_are_no_head(tmp_path: Path, changes: dict[str, NDArray[Any]]) -> None:
     with pytest.raises(InputError, match=r"expected a head model, an \.npz with neutral"):
         HeadModel.load(head_file(tmp_path / "a.npz", **changes))
     (tmp_path / "b.npz").write_bytes(b"no archive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,23 @@ from aadn.schemes import IBUG68
 share = st.floats(0, 1, width=32)
 
 
-def faces(visibility: float, turned_away: float, **thresholds: float) -> Faces:
+def faces(
+    visibility: float,
+    turned_away: float,
+    visibility_threshold: float = 0.5,
+    turned_threshold: float = 0.5,
+) -> Faces:
     """One face, all of whose landmarks are alike."""
     points = np.stack([np.linspace(20, 80, 68)] * 2, axis=1)[None]
-    fill = np.full((1, 68), visibility), np.full((1, 68), np.nan), np.array([[20, 20, 80, 80]])
-    rest = np.ones(1), np.full((1, 7, 7), np.nan), IBUG68
-    return Faces(points, *fill, *rest, turned_away=np.full((1, 68), turned_away), **thresholds)
+    seen, away, unknown = (np.full((1, 68), v) for v in (visibility, turned_away, np.nan))
+    box, grid = np.array([[20, 20, 80, 80]]), np.full((1, 7, 7), np.nan)
+    arrays: Any = [np.asarray(a, np.float32) for a in (points, seen, unknown, box, [1.0], grid)]
+    return Faces(
+        arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], arrays[5], IBUG68,
+        visibility_threshold,
+        turned_away=np.asarray(away, np.float32),
+        turned_threshold=turned_threshold,
+    )  # fmt: skip
 
 
 @given(share, share)

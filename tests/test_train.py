@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import tyro
 from faces import write_faces
+from heads import head_file
 from tqdm import tqdm
 
 torch = pytest.importorskip("torch")
@@ -287,6 +288,56 @@ def test_a_checkpoint_can_start_another_run(data: Path, tmp_path: Path, trained:
     assert checkpoint.load(train(other)).config.size == 48
     initial.unlink()
     train(replace(own, resume=True))  # a run in progress needs it no more
+
+
+def test_what_a_head_model_teaches(data: Path, tmp_path: Path, trained: Path) -> None:
+    head = head_file(tmp_path / "head.npz")
+    first = small(
+        data, tmp_path / "first", initial=trained, head_model=head, only=("turned",), epochs=1
+    )
+    best = train(first)
+    before, after = checkpoint.load(trained).weights(), checkpoint.load(best).weights()
+    for name, tensor in after.items():  # all else stays, normalisation's averages too
+        if not name.startswith("turned."):
+            assert torch.equal(tensor, before[name]), name
+    record = log(first.out)[-1]
+    assert record["turned"] > 0
+    given = TorchBackend.load(best)(np.zeros((2, 32, 32, 3), np.uint8))
+    assert given.turned is not None
+    assert ((given.turned >= 0) & (given.visibility + given.turned <= 1 + 1e-6)).all()
+
+    # Trained on without a head model, what it has learned stays as it is.
+    second = small(data, tmp_path / "second", initial=best, epochs=1)
+    later = checkpoint.load(train(second)).weights()
+    assert checkpoint.load(second.out / "best.safetensors").config.turned
+    for name, tensor in after.items():
+        if name.startswith("turned."):
+            assert torch.equal(tensor, later[name])
+    assert not torch.equal(later["stem.0.weight"], after["stem.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": ModelConfig(size=32, turned=True)}, "expected --head-model"),
+        ({"only": ("turned",)}, "--only trains parts of the --initial network"),
+        ({"relabel_by": Path("x.safetensors")}, "add --relabel"),
+        ({"scheme": "cofw29", "head_model": Path("x.npz")}, "landmarks of ibug68"),
+        ({"head_model": Path("none.npz")}, r"none\.npz: expected a head model"),
+    ],
+)
+def test_settings_about_heads_that_mean_nothing(
+    data: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        train(small(data, tmp_path / "run", **changes))
+
+
+def test_only_parts_that_there_are_can_be_trained(
+    data: Path, tmp_path: Path, trained: Path
+) -> None:
+    with pytest.raises(InputError, match=r"--only to name some of attention, .*; got turned"):
+        train(small(data, tmp_path / "run", initial=trained, only=("turned",)))
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,8 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             three times, and so on.
         paint_occluders: Put synthetic occluders on training faces.
         initial: A checkpoint of the same network to start from. Its input size is taken over,
-            unless --model.size says another.
+            unless --model.size says another, and so are its kind of convolutions and that it tells
+            what is turned away.
         visibility_labels: JSON files that say which landmarks are hidden in pictures of the folders
             and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
             a list of indices from 0 for each annotator. Landmarks in neither list are seen, those

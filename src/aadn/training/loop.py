@@ -124,7 +124,7 @@ def _begun(
     network = first_network(config, data.training, data.rows)
     if resumed is None:
         tell(load_first(network, config))
-    freeze(network, config.only)
+    freeze(network, config)
     crops = data.training
     if config.relabel:
         crops = relabelled(crops, data.labelled, initial_landmarker(config, device))

@@ -24,8 +24,9 @@ def resolved(config: TrainConfig) -> TrainConfig:
     """The configuration with what it leaves to others filled in.
 
     The number of landmarks is the scheme's; a head model makes the network learn what is turned
-    away. An input size of 0 becomes that of the run to be
-    resumed, or of the checkpoint to start from; without either, it stays.
+    away. From the run to be resumed, or else the checkpoint to start from, come the input size if
+    it is 0, the kind of convolutions, and that the network tells what is turned away: without a
+    head model, that part stays as it is there.
     Raises InputError if --scheme and --model.landmarks disagree, and WeightsError for a checkpoint
     that cannot be read.
     """
@@ -33,8 +34,12 @@ def resolved(config: TrainConfig) -> TrainConfig:
     model = replace(config.model, landmarks=config.landmark_scheme.size, turned=turned)
     last = config.out / LAST
     before = last if config.resume and last.exists() else config.initial
-    if model.size == 0 and before is not None:
-        model = replace(model, size=checkpoint.load(before).config.input_size)
+    there = None if before is None else checkpoint.load(before).config
+    if there is not None:
+        model = replace(model, size=model.size or there.input_size)
+    if there is not None and there.name == model.name:
+        turned = turned or there.turned
+        model = replace(model, turned=turned, convolutions=there.convolutions)
     return replace(config, model=model)
 
 
@@ -51,18 +56,20 @@ def first_network(config: TrainConfig, crops: CropSet, rows: NDArray[np.int64]) 
     return build(config.model, torch.from_numpy(mean_shape).float())
 
 
-def freeze(network: Network, only: tuple[str, ...]) -> None:
-    """Let nothing but some parts of a network learn, named by prefix; all of it where none is.
+def freeze(network: Network, config: TrainConfig) -> None:
+    """Let nothing but `only` learn, or all where that is empty, and no part without its labels.
 
     InputError for a part that the network does not have.
     """
+    only = config.only
     for part in only:
         if not any(name.startswith(f"{part}.") for name, _ in network.named_parameters()):
             parts = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
             raise InputError(f"expected --only to name some of {', '.join(parts)}; got {part}")
     chosen = tuple(f"{part}." for part in only)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not only or name.startswith(chosen))
+        unlabelled = config.head_model is None and name.startswith(checkpoint.TURNED)
+        parameter.requires_grad_(not unlabelled and (not only or name.startswith(chosen)))
 
 
 def start_learning(network: Network, only: tuple[str, ...]) -> None:
