@@ -211,6 +211,23 @@ def test_hidden_landmarks_lie_under_occluders(crops: CropSet) -> None:
     assert hidden > 100
 
 
+def test_guesses_are_not_learned_from(crops: CropSet) -> None:
+    """Their places serve to paint, and what hides them is known."""
+    guessed = np.zeros(crops.points.shape[:2], bool)
+    guessed[:, :20] = True
+    turned = np.zeros_like(crops.turned)
+    turned[:, 3] = 1
+    for flip in (0.0, 1.0):
+        ranges = replace(STILL, flip=flip)
+        plain = Draw(replace(crops, turned=turned), 64, 0, ranges)[(0, 1)]
+        item = Draw(replace(crops, turned=turned, guessed=guessed), 64, 0, ranges)[(0, 1)]
+        unknown = guessed[1][IBUG68.flip] if flip else guessed[1]
+        np.testing.assert_array_equal(np.isnan(item["points"]).all(axis=1), unknown)
+        np.testing.assert_array_equal(item["points"][~unknown], plain["points"][~unknown])
+        np.testing.assert_array_equal(item["visible"], plain["visible"])
+        assert np.flatnonzero(item["turned"]).tolist() == [13 if flip else 3]
+
+
 def test_points_beyond_the_picture_are_hidden() -> None:
     image, points = drawn_face(96)
     crops = CropSet(

@@ -29,6 +29,18 @@ def test_one_annotator(tmp_path: Path) -> None:
     assert labels.kind == "hidden"
 
 
+def test_guessed_places_are_named(tmp_path: Path) -> None:
+    face = {"hidden": [[0]], "unsure": [[]], "guessed": [0, 2]}
+    file = written(tmp_path / "a.json", {"1.jpg": face, "2.jpg": {"hidden": [[]], "unsure": [[]]}})
+    one, other = with_visibility([sample("x/1.jpg"), sample("x/2.jpg")], [file], 3)
+    np.testing.assert_array_equal(one.guessed, [True, False, True])
+    assert other.guessed is None
+    for wrong in ([3], "all", [0.5]):
+        file = written(tmp_path / "b.json", {"1.jpg": {**face, "guessed": wrong}})
+        with pytest.raises(AnnotationError, match=r'1\.jpg: expected "guessed" to be a list'):
+            read_visibility(file, 3)
+
+
 def test_annotators_must_agree(tmp_path: Path) -> None:
     face = {"hidden": [[0, 1], [0, 3]], "unsure": [[2, 4], [4]]}
     labels = read_visibility(written(tmp_path / "a.json", {"1.jpg": face}), 6)

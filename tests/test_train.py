@@ -340,6 +340,14 @@ def test_only_parts_that_there_are_can_be_trained(
         train(small(data, tmp_path / "run", initial=trained, only=("turned",)))
 
 
+def test_of_more_folders_none_is_held_out(data: Path, tmp_path: Path) -> None:
+    more = write_faces(tmp_path / "more", 5)
+    plain = load(small(data, tmp_path / "run"))
+    both = load(small(data, tmp_path / "run", more_folders=(more,)))
+    np.testing.assert_array_equal(both.validation.images, plain.validation.images)
+    assert len(both.rows) == len(plain.rows) + 5
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},

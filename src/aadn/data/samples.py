@@ -33,6 +33,8 @@ class Sample:
         scene: the video that the face is a frame of, where the data set is of videos.
         turned: (L,) float, 1 = the head itself hides the landmark's place, 0 = it does not, NaN
             unknown; None where nobody says.
+        guessed: (L,) bool, True = the landmark's place is a guess, not to be learned from; None for
+            none of them.
     """
 
     image: Path
@@ -43,6 +45,7 @@ class Sample:
     read: Callable[[], NDArray[np.uint8]] | None = field(default=None, repr=False)
     scene: Path | None = None
     turned: NDArray[np.float64] | None = None
+    guessed: NDArray[np.bool_] | None = None
 
     def picture(self) -> NDArray[np.uint8]:
         """The picture, (H, W, 3) uint8 RGB; ImageError if it cannot be read."""

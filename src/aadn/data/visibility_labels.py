@@ -6,7 +6,8 @@ unsure, as landmarks' indices from 0; all others are seen.
     {"afw/1.jpg": {"hidden": [[0, 1]], "unsure": [[2]]}}
 
 Other files have "turned" in place of "hidden": the landmarks that the head itself hides, which
-those of the first kind count as seen.
+those of the first kind count as seen. A face of either may also have "guessed", a list of the
+landmarks whose places in its `.pts` file are guesses, not to be learned from.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ class Labels:
     Attributes:
         kind: "hidden" by a thing, hair or the border, or "turned" away.
         faces: by the end of a picture's path, (L,) 1 hidden or turned, 0 not, NaN unsure.
+        guessed: the same, (L,) bool; of the faces that say it.
     """
 
     kind: Kind
     faces: Mapping[str, NDArray[np.float64]]
+    guessed: Mapping[str, NDArray[np.bool_]]
 
 
 _EXPECTED = (
@@ -66,13 +69,16 @@ def read_visibility(file: str | Path, landmarks: int) -> Labels:
     first = next(iter(faces.values()))
     kind: Kind = "turned" if isinstance(first, dict) and "turned" in first else "hidden"
     labels: dict[str, NDArray[np.float64]] = {}
+    guessed: dict[str, NDArray[np.bool_]] = {}
     for name, face in faces.items():
         if str(PurePosixPath(name)) != name or PurePosixPath(name).is_absolute():
             raise AnnotationError(
                 f"{file}: expected the end of a picture's path, such as folder/1.jpg; got {name!r}"
             )
         labels[name] = _agreed(face, kind, landmarks, f"{file}: {name}")
-    return Labels(kind, labels)
+        if "guessed" in face:
+            guessed[name] = _chosen(face["guessed"], landmarks, f"{file}: {name}")
+    return Labels(kind, labels, guessed)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -105,6 +111,21 @@ def _agreed(face: Any, kind: Kind, landmarks: int, where: str) -> NDArray[np.flo
         ) from None
     same = (said == said[0]).all(axis=0)
     return np.where(same, said[0], np.nan)
+
+
+def _chosen(indices: Any, landmarks: int, where: str) -> NDArray[np.bool_]:
+    """(L,) True for the landmarks of a list."""
+    valid = isinstance(indices, list) and all(
+        type(index) is int and 0 <= index < landmarks for index in indices
+    )
+    if not valid:
+        raise AnnotationError(
+            f'{where}: expected "guessed" to be a list of indices from 0 to {landmarks - 1}, got '
+            f"{str(indices)[:60]}"
+        )
+    chosen = np.zeros(landmarks, bool)
+    chosen[indices] = True
+    return chosen
 
 
 def key_of(labels: Labels, image: Path) -> str | None:
@@ -143,9 +164,10 @@ def with_visibility(
             found[key] = sample.image
             said = labels.faces[key]
             if labels.kind == "turned":
-                result[i] = replace(sample, turned=said)
+                sample = replace(sample, turned=said)
             else:
-                result[i] = replace(sample, visible=1 - said)
+                sample = replace(sample, visible=1 - said)
+            result[i] = replace(sample, guessed=labels.guessed.get(key, sample.guessed))
         if not found:
             raise AnnotationError(
                 f"{file}: none of its {len(labels.faces)} labels is of a picture given; expected "

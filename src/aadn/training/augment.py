@@ -68,7 +68,7 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
     An item is a dict of arrays (S the crop's side, L the landmarks, M = MAP_CELLS):
         index: which stored crop.
         matrix (2, 3) float32: pixels of the augmented crop to pixels of the stored one.
-        points (L, 2) float32: crop units in [0, 1], NaN where not labelled.
+        points (L, 2) float32: crop units in [0, 1], NaN where not labelled or guessed.
         visible (L,) float32: 1 seen, 0 hidden, NaN where unknown or not labelled.
         turned (L,) float32: 1 turned away, 0 not, NaN where unknown.
         face, visible_map (M, M) float32: share of a cell that is face and known to be covered or
@@ -122,8 +122,13 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         to_crop = self._matrix(rng, flip)
         points = transform(self.crops.points[index], to_crop)
         visible, turned = self.crops.visible[index].copy(), self.crops.turned[index]
+        guessed = np.zeros(len(points), bool)
+        if self.crops.guessed is not None:
+            guessed = self.crops.guessed[index]
         if flip:
-            points, visible, turned = (part[self.scheme.flip] for part in (points, visible, turned))
+            points, visible, turned, guessed = (
+                part[self.scheme.flip] for part in (points, visible, turned, guessed)
+            )
             # Labels to the right of what they mean lie, mirrored, as far to its left: move them
             # to the right of it again. The first column is where a step to the right leads.
             offset = self.label_offset * self.crops.scales[index]
@@ -141,11 +146,11 @@ class Draw(torch.utils.data.Dataset[dict[str, Any]]):
         _dab(uncovered, points[labelled & (visible == 0)], unit, 0.0)
         _dab(face, points[labelled & np.isnan(visible)], unit, 0.0)
         covered = ~overlay.visible(points, unit) | beyond(points, size, size)
-        visible = np.where(covered, 0.0, visible)
+        visible, units = np.where(covered, 0.0, visible), to_units(points, size)
         return {
             "index": index,
             "matrix": invert(to_crop).astype(np.float32),
-            "points": to_units(points, size).astype(np.float32),
+            "points": np.where(guessed[:, None], np.nan, units).astype(np.float32),
             "visible": np.where(labelled, visible, np.nan).astype(np.float32),
             "turned": turned.astype(np.float32),
             "face": _cells(face),

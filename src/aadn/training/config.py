@@ -31,6 +31,7 @@ class DataConfig:
     Attributes:
         folders: Folders of pictures with .pts files to train on (300W's layout).
         out: Folder for what the run leaves.
+        more_folders: Others, of whose faces none is held out.
         benchmark: A release whose training part is added to the folders.
         data: The folder of that release.
         scheme: The landmark scheme of the labels: aflw19, cofw29, ibug68, wflw98, or a .toml file
@@ -47,6 +48,7 @@ class DataConfig:
 
     folders: tuple[Path, ...]
     out: Path
+    more_folders: tuple[Path, ...] = ()
     benchmark: Benchmark | None = None
     data: Path | None = None
     scheme: str | None = None

@@ -32,6 +32,7 @@ class CropSet:
         margin: side of a stored crop over the side of what a network sees.
         scales: (N,) pixels of the stored crop for one of the source picture.
         scheme: whose landmarks they are.
+        guessed: (N, L) bool, True where a point is a guess, not to be learned from; None for none.
     """
 
     images: NDArray[np.uint8]
@@ -41,6 +42,7 @@ class CropSet:
     margin: float
     scales: NDArray[np.float64]
     scheme: Scheme
+    guessed: NDArray[np.bool_] | None = None
 
 
 def cut_crops(
@@ -75,4 +77,6 @@ def cut_crops(
         outside = beyond(sample.points, image.shape[1], image.shape[0])
         visible[i][outside | beyond(points[i], stored, stored)] = 0.0
     turned = np.full((count, landmarks), np.nan)
-    return CropSet(images, points, visible, turned, margin, scales, scheme)
+    none = np.zeros(landmarks, bool)
+    guessed = np.array([none if s.guessed is None else s.guessed for s in samples])
+    return CropSet(images, points, visible, turned, margin, scales, scheme, guessed)

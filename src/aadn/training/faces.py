@@ -79,12 +79,14 @@ def normaliser(config: TrainConfig, scheme: Scheme) -> Normaliser:
 def _split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples; InputError if either is empty or they share pictures."""
     samples = _of_folders(config.folders, scheme)
-    given = _of_folders(config.validation, scheme)
-    labelled = with_visibility([*samples, *given], config.visibility_labels, scheme.size)
-    samples, given = labelled[: len(samples)], labelled[len(samples) :]
+    given, more = (_of_folders(part, scheme) for part in (config.validation, config.more_folders))
+    labelled = with_visibility([*samples, *given, *more], config.visibility_labels, scheme.size)
+    samples, more = labelled[: len(samples)], labelled[len(samples) + len(given) :]
+    given = labelled[len(samples) : len(samples) + len(given)]
     training, validation = hold_out(
         samples + _of_release(config, scheme), config.hold_out, config.split_seed
     )
+    training += more
     if given:
         known = {content_of(sample) for sample in training}
         if shared := [sample for sample in given if content_of(sample) in known]:
