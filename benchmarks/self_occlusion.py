@@ -84,10 +84,10 @@ def main() -> None:
     data: Path = arguments.data
     occlusion = SelfOcclusion(HeadModel.load(data / "face_model/ict_face.npz"))
 
-    rows = [
-        [name, *agreement(said, people)]
-        for name, said, people in merl_rav(occlusion, data / "layouts/merl_rav_labels.npz")
-    ]
+    poses = list(merl_rav(occlusion, data / "layouts/merl_rav_labels.npz"))
+    rows = [[name, *agreement(said, people)] for name, said, people in poses]
+    turned = [np.concatenate(part) for part in zip(*(pose[1:] for pose in poses[1:]), strict=True)]
+    rows.append(["all but frontal", *agreement(turned[0], turned[1])])
     print("Head model beside MERL-RAV's people: % known, % of them the same\n")
     print(table(["pose", "all but jaw", *PARTS], rows))
 
