@@ -80,8 +80,11 @@ class Fake:
 
     card = Card("fake", IBUG68, SIZE, FACTOR, 0.5)
 
-    def __init__(self, visibility: ArrayLike | None = None) -> None:
+    def __init__(
+        self, visibility: ArrayLike | None = None, turned: ArrayLike | None = None
+    ) -> None:
         self.visibility = np.full(68, 0.8) if visibility is None else np.asarray(visibility)
+        self.turned = turned
         self.calls: list[int] = []
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:
@@ -91,8 +94,11 @@ class Fake:
         points = np.tile(IN_CROP, (len(crops), 1, 1))
         percent = np.median(crops[..., 0].reshape(len(crops), -1), axis=1) / 10
         points[..., 0] += (percent / 100 * 40 * SCALE)[:, None]
-        visibility = np.tile(self.visibility, (len(crops), 1))
-        return Estimates(points.astype(np.float32), visibility.astype(np.float32))
+        visibility = np.tile(self.visibility, (len(crops), 1)).astype(np.float32)
+        turned = None
+        if self.turned is not None:
+            turned = np.tile(np.asarray(self.turned, np.float32), (len(crops), 1))
+        return Estimates(points.astype(np.float32), visibility, turned=turned)
 
 
 def measured(
@@ -331,6 +337,29 @@ def test_visibility_by_hand(samples: list[Sample], monkeypatch: pytest.MonkeyPat
     # At the threshold itself a landmark counts as visible, as in `Faces.hidden`.
     scores = measured(Fake([0.5] * 68), samples, occlude="mask").scores
     assert scores.visible_called_hidden == 0
+
+
+def test_what_is_turned_away_is_measured_apart(samples: list[Sample]) -> None:
+    """Of 68 landmarks 10 are labelled turned away, 8 are unknown and 50 are not."""
+    true = np.array([1.0] * 10 + [np.nan] * 8 + [0.0] * 50)
+    away = [0.9] * 8 + [0.1] * 2 + [0.9] * 8 + [0.6] * 5 + [0.1] * 45
+    seen = [0.1] * 8 + [0.9] * 2 + [0.1] * 8 + [0.2] * 5 + [0.9] * 45
+    report = measured(Fake(seen, away), [replace(s, turned=true) for s in samples])
+    scores = report.scores
+    assert scores.turned_points == 4 * 10
+    # Pairs: 8 of 10 above all 50; 2 below 5 and tied with 45.
+    assert scores.turned_auc == close((8 * 50 + 2 * 45 / 2) / (10 * 50))
+    assert scores.turned_called_turned == close(80)
+    assert scores.others_called_turned == close(10)
+    # Given that they are not turned away, five are covered as likely as not, and the rest free.
+    np.testing.assert_allclose(report.measured.visibility[0, 18:23], 0.5, rtol=1e-5)
+    np.testing.assert_allclose(report.measured.visibility[0, 23:], 1, rtol=1e-5)
+    curve = report.measured.turned_reliability()
+    assert curve is not None
+    assert curve.entries.sum() == 4 * 60
+    two_states = measured(Fake(seen), [replace(s, turned=true) for s in samples])
+    assert two_states.scores.turned_auc is None
+    assert two_states.measured.turned_reliability() is None
 
 
 def test_landmarks_without_a_label_have_no_visibility(samples: list[Sample]) -> None:

@@ -46,6 +46,7 @@ def report_of(
     incomplete: bool = False,
     labelled: bool = True,
     uncertain: bool = False,
+    turned: bool = False,
     model: str = "net",
     **changes: Any,
 ) -> Report:
@@ -69,8 +70,10 @@ def report_of(
     visibility = np.where(np.isnan(errors), np.nan, np.where(visible == 1, 0.9, 0.2))
     uncertainty = errors / 2 if uncertain else np.full(errors.shape, np.nan)
     measured = Measured(
-        errors, np.isnan(nme), visible if labelled else None, visibility, uncertainty, visibility
-    )
+        errors, np.isnan(nme), visible if labelled else None, visibility, uncertainty, visibility,
+        turned=1 - visible if turned else None,
+        away=1 - visibility if turned else None,
+    )  # fmt: skip
     parts = {
         part: measured[np.array([part in s.parts for s in samples])].scores(8, 0.5)
         for part in ("common", "challenging")
@@ -272,6 +275,13 @@ def test_all_figures(tmp_path: Path) -> None:
     assert "visibility, ROC-AUC" not in {line[0] for line in lines}
     assert "do not say which landmarks are hidden" in text
     assert "reliability.svg" not in text
+    text = written(tmp_path, report_of(labelled=False, turned=True))
+    (lines,) = rows(text, "All figures")
+    values |= {line[0]: line[1:] for line in lines}
+    assert values["turned away landmarks"] == ["136", "51", "187"]
+    assert values["turned away, ROC-AUC"] == ["1.000"] * 3
+    assert values["others called turned, %"] == ["0.00"] * 3
+    assert "reliability.svg" in text
     (lines,) = rows(written(tmp_path, report_of(uncertain=True)), "All figures")
     values |= {line[0]: line[1:] for line in lines}
     assert values["uncertainty, true over predicted distance"] == ["2.00"] * 3

@@ -55,7 +55,11 @@ def write_report(
     check_plot(folder / "ced.png")
     report.write_json(folder / "report.json")
     curves = _curves(report)
-    diagram = report.measured.reliability()
+    diagrams = {
+        "seen, of those not turned away": report.measured.reliability(),
+        "turned away": report.measured.turned_reliability(),
+    }
+    known = {name: curve for name, curve in diagrams.items() if curve is not None}
     for suffix in (".svg", ".png"):
         path = folder / f"ced{suffix}"
         if curves:
@@ -63,13 +67,13 @@ def write_report(
         else:
             remove(path)  # of an earlier report
         path = folder / f"reliability{suffix}"
-        if diagram is not None:
-            plot_reliability({"visibility": diagram}, path)
+        if known:
+            plot_reliability(known, path)
         else:
             remove(path)
     worst = write_worst_faces(report, folder, progress)
     # Last, as it links to the others.
-    write_whole(folder / "report.md", _markdown(report, title, worst, diagram is not None))
+    write_whole(folder / "report.md", _markdown(report, title, worst, bool(known)))
 
 
 def plot_report(report: Report, path: str | Path) -> None:
@@ -111,7 +115,7 @@ def _markdown(report: Report, title: str | None, worst: Sequence[str], reliabili
         sections.append("## Recall of hidden landmarks at a precision of 80 %\n")
         sections += [*_caution(report), _recalls(report, recall)]
     if reliability:
-        sections += ["## Reliability of visibility\n", _RELIABILITY]
+        sections += ["## Reliability of the states\n", _RELIABILITY]
     sections.append("## Cumulative error distribution\n")
     if worst:
         sections.append("![cumulative error distribution](ced.svg)\n")
@@ -122,9 +126,10 @@ def _markdown(report: Report, title: str | None, worst: Sequence[str], reliabili
 
 
 _RELIABILITY = """\
-![predicted visibility beside the share of landmarks that are seen](reliability.svg)
+![predicted probabilities beside the share of landmarks of which they are true](reliability.svg)
 
-Landmarks by predicted visibility, in ten intervals: on the diagonal as many are seen as predicted.
+Landmarks by the predicted probability of a state, in ten intervals: on the diagonal as many have it
+as predicted.
 """
 
 
@@ -286,6 +291,12 @@ _OF_VISIBILITY: Figures = {
     "visible called hidden, %": lambda s: number(s.visible_called_hidden),
     "visibility, calibration error": lambda s: number(s.calibration_error, 3),
 }
+_OF_TURNING: Figures = {
+    "turned away landmarks": lambda s: number(s.turned_points),
+    "turned away, ROC-AUC": lambda s: number(s.turned_auc, 3),
+    "turned away called turned, %": lambda s: number(s.turned_called_turned),
+    "others called turned, %": lambda s: number(s.others_called_turned),
+}
 _OF_UNCERTAINTY: Figures = {
     "uncertainty, true over predicted distance": lambda s: number(s.uncertainty_ratio),
     "uncertainty, rank correlation": lambda s: number(s.uncertainty_correlation, 3),
@@ -297,6 +308,8 @@ def _all_figures(report: Report) -> Iterable[str]:
     columns["all"] = report.scores
     known = any(scores.hidden_points is not None for scores in columns.values())
     figures = _of_errors(report.setting.threshold) | (_OF_VISIBILITY if known else {})
+    if any(scores.turned_points is not None for scores in columns.values()):
+        figures |= _OF_TURNING
     if any(scores.uncertainty_ratio is not None for scores in columns.values()):
         figures |= _OF_UNCERTAINTY
     lines = [[name, *map(read, columns.values())] for name, read in figures.items()]

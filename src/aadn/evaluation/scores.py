@@ -165,6 +165,18 @@ class Measured:
             return None
         return reliability(self.visibility[judged], self.visible[judged] > 0.5, bins)
 
+    def turned_reliability(self, bins: int = 10) -> Reliability | None:
+        """The predicted probability of being turned away beside how often landmarks are.
+
+        None where the labels do not say it, or none is predicted.
+        """
+        if self.turned is None or self.away is None:
+            return None
+        judged = np.isfinite(self.turned) & np.isfinite(self.away)
+        if not judged.any():
+            return None
+        return reliability(self.away[judged], self.turned[judged] > 0.5, bins)
+
     def scores(
         self,
         threshold: float,
