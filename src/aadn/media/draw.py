@@ -77,10 +77,10 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
     ring = max(1, round(radius * 0.5))
     for point, covered, turned in zip(face.points, face.covered, face.turned, strict=True):
         if covered or turned:
-            colour, reach = (COVERED, 1.3 * radius) if covered else (SEEN, radius)
+            reach = max(1.3 * radius, 1)
             if edge:
-                _circle(canvas, point, max(reach, 1), EDGE, ring + 2)
-            _circle(canvas, point, max(reach, 1), colour, ring)
+                _circle(canvas, point, reach, EDGE, ring + 2)
+            _circle(canvas, point, reach, COVERED if covered else SEEN, ring)
         else:
             if edge:
                 _circle(canvas, point, radius + max(1, radius / 4), EDGE, cv2.FILLED)
