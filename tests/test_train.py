@@ -323,6 +323,8 @@ def test_what_a_head_model_teaches(data: Path, tmp_path: Path, trained: Path) ->
         ({"only": ("turned",)}, "--only trains parts of the --initial network"),
         ({"relabel_by": Path("x.safetensors")}, "add --relabel"),
         ({"scheme": "cofw29", "head_model": Path("x.npz")}, "landmarks of ibug68"),
+        ({"scheme": "cofw29", "closed_eyes": 0.2}, "--closed-eyes is of the landmarks of ibug68"),
+        ({"closed_eyes": 1.5}, "closed_eyes, got 1.5"),
         ({"head_model": Path("none.npz")}, r"none\.npz: expected a head model"),
     ],
 )

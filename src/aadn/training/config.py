@@ -41,6 +41,8 @@ class DataConfig:
         hold_out: Share of the training data to validate on; faces of one picture stay together.
         occluders: Folders of RGBA cut-outs to use beside the drawn occluders: masks, sunglasses and
             things, and folders named hands and hair.
+        closed_eyes: Share of the training faces that are there once more with their eyes closed, by
+            warping the picture (iBUG's landmarks).
         head_model: A 3D model of heads (.npz; docs/training.md says what is in it). Fitted to each
             training face, it says which landmarks the head itself hides, and the network learns
             to tell them from those that something covers.
@@ -55,6 +57,7 @@ class DataConfig:
     validation: tuple[Path, ...] = ()
     hold_out: float = 0.1
     occluders: tuple[Path, ...] = ()
+    closed_eyes: float = 0.0
     head_model: Path | None = None
 
 
@@ -235,11 +238,17 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             raise InputError(f"{self.model.name} has a trunk of its own: leave out --trunk")
         if self.model.turned and self.head_model is None:
             raise InputError("--model.turned is learned from a head model; expected --head-model")
-        if self.head_model is not None and self.landmark_scheme != IBUG68:
-            raise InputError(
-                f"--head-model has the landmarks of {IBUG68.name}, the training faces those of "
-                f"{self.landmark_scheme.name}; leave it out"
-            )
+        if not 0 <= self.closed_eyes <= 1:
+            raise InputError(f"expected a share in [0, 1] for closed_eyes, got {self.closed_eyes}")
+        for option, given in (
+            ("--head-model", self.head_model is not None),
+            ("--closed-eyes", self.closed_eyes > 0),
+        ):
+            if given and self.landmark_scheme != IBUG68:
+                raise InputError(
+                    f"{option} is of the landmarks of {IBUG68.name}, the training faces have those "
+                    f"of {self.landmark_scheme.name}; leave it out"
+                )
         self.loss.check(self.model.name)
         _ = self.landmark_scheme, self.model.options  # each raises for what it does not know
 

@@ -18,6 +18,7 @@ from aadn.errors import AnnotationError, InputError
 from aadn.evaluation.metrics import normalisers
 from aadn.inference.detectors import BoxTransform, default_detector
 from aadn.schemes import IBUG68, Normaliser, Scheme
+from aadn.training.closed_eyes import with_closed_eyes
 from aadn.training.config import TrainConfig
 from aadn.training.crops import CropSet, cut_crops
 from aadn.training.detector_box import detector_box
@@ -56,6 +57,11 @@ def load(config: TrainConfig) -> Data:
     if config.head_model is not None:
         head = SelfOcclusion(HeadModel.load(config.head_model))
         trained, validated = (head.labelled(crops) for crops in (trained, validated))
+    if config.closed_eyes > 0:
+        count = len(labelled)
+        trained, again = with_closed_eyes(trained, config.closed_eyes, config.seed)
+        labelled = np.concatenate([labelled, labelled[again]])
+        rows = np.concatenate([rows, count + np.arange(len(again))])
     return Data(
         trained,
         validated,
