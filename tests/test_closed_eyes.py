@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from faces import drawn_face
+from numpy.typing import NDArray
 
 pytest.importorskip("torch")
 
@@ -30,13 +32,11 @@ def eye(turn: float = 0.0, mirrored: bool = False) -> FloatArray:
     cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
     if mirrored:
         points[:, 0] *= -1
-    return points @ np.array([[cos, sin], [-sin, cos]]) + 80
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]) + 80)
 
 
-def picture(points: FloatArray) -> np.ndarray:
-    """White inside the eye, grey outside, a black line along the brow's height."""
-    import cv2
-
+def picture(points: FloatArray) -> NDArray[np.uint8]:
+    """White inside the eye, grey outside."""
     image = np.full((SIDE, SIDE, 3), 120, np.uint8)
     cv2.fillPoly(image, [np.rint(points).astype(np.int32)], (255, 255, 255))
     return image

@@ -6,6 +6,7 @@ Ours, not the paper's.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -73,12 +74,12 @@ def close_eye(
     moved = _source(s, t, *(np.polyval(lid, s) for lid in lids), width, share)
     inside = (s > 0) & (s < width)
     shift = np.where(inside, moved - t, 0.0)
-    sources = (
-        np.asarray(axis + shift * d, np.float32) for axis, d in zip((x, y), down, strict=True)
+    source_x, source_y = (
+        np.asarray(axis + shift * step, np.float32) for axis, step in zip((x, y), down, strict=True)
     )
     result = image.copy()
     result[y0:y1, x0:x1] = cv2.remap(
-        image, *sources, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     points = eye.copy()
     for upper, lower in ((1, 5), (2, 4)):
@@ -106,11 +107,7 @@ def _source(
     top, bottom = upper - ABOVE * width, lower + BELOW * width
     stops_now, stops_then = (top, shut, raised, bottom), (top, upper, lower, bottom)
     result = t.copy()
-    for (a, b), (c, d) in zip(
-        zip(stops_now, stops_now[1:], strict=False),
-        zip(stops_then, stops_then[1:], strict=False),
-        strict=True,
-    ):
+    for (a, b), (c, d) in zip(pairwise(stops_now), pairwise(stops_then), strict=True):
         part = (a <= t) & (t < b)
         ratio = (d - c) / np.maximum(b - a, 1e-6)
         result = np.where(part, c + (t - a) * ratio, result)
