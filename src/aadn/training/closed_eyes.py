@@ -71,7 +71,8 @@ def close_eye(
         return image, eye
     x, y = np.meshgrid(np.arange(x0, x1), np.arange(y0, y1))
     s, t = _in_frame(np.stack([x, y], -1), eye[0], along, down)
-    moved = _source(s, t, *(np.polyval(lid, s) for lid in lids), width, share)
+    upper, lower = (np.asarray(np.polyval(lid, s), np.float64) for lid in lids)
+    moved = _source(s, t, upper, lower, width, share)
     inside = (s > 0) & (s < width)
     shift = np.where(inside, moved - t, 0.0)
     source_x, source_y = (
@@ -82,10 +83,10 @@ def close_eye(
         image, source_x, source_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     points = eye.copy()
-    for upper, lower in ((1, 5), (2, 4)):
-        opening = eye[lower] - eye[upper]
-        points[upper] = eye[upper] + min(share, 1 - RISE) * opening
-        points[lower] = eye[lower] - RISE * opening
+    for above, below in ((1, 5), (2, 4)):
+        opening = eye[below] - eye[above]
+        points[above] = eye[above] + min(share, 1 - RISE) * opening
+        points[below] = eye[below] - RISE * opening
     return result, points
 
 
