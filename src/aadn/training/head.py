@@ -120,7 +120,7 @@ class HeadFit:
     def pitch(self) -> float:
         """Degrees in [-90, 90] by which the face, set upright, is nodded up.
 
-        The rotation is that about the picture's normal, after this one, after yaw.
+        `rotation` is a turn by yaw, then a nod by pitch, then a roll in the picture's plane.
         """
         return float(np.degrees(np.arcsin(np.clip(-self.rotation[2, 1], -1, 1))))
 
