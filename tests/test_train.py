@@ -342,6 +342,29 @@ def test_only_parts_that_there_are_can_be_trained(
         train(small(data, tmp_path / "run", initial=trained, only=("turned",)))
 
 
+def test_a_teacher_is_imitated(data: Path, tmp_path: Path, trained: Path) -> None:
+    """Learned from its teacher alone, another network comes to give what the teacher gives."""
+    alone = LossWeights(0, 0, 0, 0, 0, 0, 0, 0, teacher=1.0)
+    run = small(
+        data, tmp_path / "run", teacher=trained, loss=alone, epochs=6, learning_rate=3e-3, seed=5
+    )
+    train(run)
+    distances = [record["teacher"] for record in log(run.out)]
+    assert distances[-1] < 0.6 * distances[0]
+    same = small(data, tmp_path / "same", teacher=trained, initial=trained, only=("shift",))
+    train(same)
+    assert log(same.out)[0]["teacher"] < 1e-6  # frozen, it is its teacher
+
+
+@pytest.mark.parametrize("model", [ModelConfig(size=64), ModelConfig(name="resnet18", size=32)])
+def test_a_teacher_has_the_shape_of_who_learns(
+    data: Path, tmp_path: Path, trained: Path, model: ModelConfig
+) -> None:
+    loss = LossWeights(teacher=0.0) if model.name == "resnet18" else LossWeights()
+    with pytest.raises(InputError, match="teacher"):
+        train(small(data, tmp_path / "run", teacher=trained, model=model, loss=loss))
+
+
 def test_of_more_folders_none_is_held_out(data: Path, tmp_path: Path) -> None:
     more = write_faces(tmp_path / "more", 5)
     plain = load(small(data, tmp_path / "run"))

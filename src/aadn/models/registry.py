@@ -85,8 +85,9 @@ NETWORKS: dict[ModelName, Entry] = {
             "visible_map": 0.3,
             "uncertainty": 0.05,
             "turned": 0.5,
+            "teacher": 2.0,
         },
-        (*_POINTS, "heatmap", "visible_map", "uncertainty", "turned"),
+        (*_POINTS, "heatmap", "visible_map", "uncertainty", "turned", "teacher"),
         ("reduction", "order", "turned", "convolutions"),
     ),
 }

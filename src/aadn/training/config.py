@@ -114,6 +114,8 @@ class LossWeights:
             exponential distribution of the predicted mean (heatmap).
         turned: Cross-entropy of whether the head itself hides each landmark, mean over those of
             which the head model says it (heatmap, with --head-model).
+        teacher: Distance of the network's features from the teacher's, over their variance
+            (heatmap, with --teacher).
     """
 
     squared: float | None = None
@@ -125,6 +127,7 @@ class LossWeights:
     visible_map: Annotated[float | None, tyro.conf.arg(aliases=["--loss.seen"])] = None
     uncertainty: float | None = None
     turned: float | None = None
+    teacher: float | None = None
 
     def check(self, name: ModelName) -> None:
         """Raise InputError for a weight out of range, and for a term that a network cannot have."""
@@ -172,6 +175,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             that annotators do not agree on unknown. Keep the files as they are for a resumed run.
         only: Parts of the network to train, such as turned, by the names that its tensors begin
             with; all else stays as it is in the initial network.
+        teacher: A checkpoint of a heatmap network whose features on each picture are imitated too.
         relabel: Let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
@@ -194,6 +198,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     initial: Path | None = None
     visibility_labels: tuple[Path, ...] = ()
     only: tuple[str, ...] = ()
+    teacher: Path | None = None
     relabel: bool = False
     relabel_by: Path | None = None
     resume: bool = False

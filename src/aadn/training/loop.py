@@ -40,6 +40,7 @@ from aadn.training.start import (
     resolved,
     start_learning,
 )
+from aadn.training.teacher import Teacher
 from aadn.training.validate import validate
 
 CLIP = 5.0
@@ -180,6 +181,9 @@ class _Learner:
         # A head without its term of the loss gets no gradient.
         idle = any(not self.weight[term] for term in NETWORKS[config.model.name].loss)
         self.model = process.shared(state.network, idle=idle)
+        self.teacher = None
+        if config.teacher is not None:
+            self.teacher = Teacher(config.teacher, state.network, process.device)
         self.stored = torch.from_numpy(draws.crops.images).to(process.device)
         self.batches = iter(loader(draws, self.stored, config, state.epoch, self.plan, process))
 
@@ -218,6 +222,7 @@ class _Learner:
             group["lr"] = rate(state.step, self.plan.steps * config.epochs, config)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
             prediction = self.model(images)
+            imitated = None if self.teacher is None else self.teacher.loss(images)
         loss, terms = total_loss(
             prediction,
             drawn["points"],
@@ -228,6 +233,9 @@ class _Learner:
             state.network.regularisation(),
             self.weight,
         )
+        if imitated is not None:
+            terms["teacher"] = imitated
+            loss = loss + self.weight["teacher"] * imitated
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(state.network.parameters(), CLIP)
