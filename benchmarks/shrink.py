@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from aadn.data.folders import read_folders
 from aadn.models.build import build
 from aadn.models.checkpoint import Checkpoint, load_model
-from aadn.models.default.separable import SeparableBlock
+from aadn.models.default.separable import Separable
 from aadn.models.network import Network
 from aadn.occlude.cutouts import Cutouts
 from aadn.training import augment
@@ -54,14 +53,12 @@ def pictures(data: Path, size: int) -> Tensor:
     return augment.apply(stored, batch)
 
 
-def pairs(network: Network) -> Iterator[str]:
+def pairs(network: Network) -> list[str]:
     """Names of the separable convolutions, in the order in which they are computed."""
-    blocks = {n: m for n, m in network.named_modules() if isinstance(m, SeparableBlock)}
-    for name in sorted(blocks, key=lambda name: (name.startswith("up"), -ord(name[2]), name)):
-        yield from (f"{name}.conv1", f"{name}.conv2")
+    return [name for name, module in network.named_modules() if isinstance(module, Separable)]
 
 
-def fit(whole: nn.Conv2d, pair: nn.Sequential, given: Tensor, wanted: Tensor) -> float:
+def fit(whole: nn.Conv2d, pair: Separable, given: Tensor, wanted: Tensor) -> float:
     """Fit a pair to give, from maps (N, in, H, W), those wanted (N, out, h, w).
 
     Returns what it misses, as a share of the wanted variance.
@@ -113,18 +110,30 @@ def maps(network: Network, name: str, images: Tensor, *, inside: bool) -> Tensor
     return torch.cat(found)
 
 
+def _kept(network: Network, small: Network) -> dict[str, Tensor]:
+    """What a separable network takes over: all but the convolutions and the last attention."""
+    norm, its_norm = (
+        f"attention.{len(one.get_submodule('attention')) - 1}."  # type: ignore[arg-type]
+        for one in (small, network)
+    )
+    weights = {
+        name.replace(its_norm, norm): tensor
+        for name, tensor in network.state_dict().items()
+        if norm == its_norm or not name.startswith(norm)
+    }
+    return {name: t for name, t in weights.items() if name in small.state_dict()}
+
+
 @torch.no_grad()
 def shrink(network: Network, small: Network, images: Tensor) -> None:
     """Fill a separable network with a whole one's weights, fitted on images."""
-    names = list(pairs(small))
-    own = {name for name, _ in small.named_parameters() if name.startswith(tuple(names))}
-    weights = network.state_dict()
-    small.load_state_dict({**weights, **{n: small.state_dict()[n] for n in own}}, strict=False)
+    names = pairs(small)
+    small.load_state_dict(_kept(network, small), strict=False)
     for name in tqdm(names, "fitting", unit="convolution", disable=None):
         whole, pair = network.get_submodule(name), small.get_submodule(name)
         assert isinstance(whole, nn.Conv2d)
-        assert isinstance(pair, nn.Sequential)
-        few = images[: FACES // 4] if name.startswith(("stage1", "up1")) else images
+        assert isinstance(pair, Separable)
+        few = images[: FACES // 4] if name.startswith(("stem", "stage1", "up1")) else images
         wanted = maps(network, name, few, inside=False)
         missed = fit(whole, pair, maps(small, name, few, inside=True), wanted)
         print(f"{name}: {missed:.3f} of the variance is missed")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from aadn.errors import InputError
 from aadn.geometry import to_units
 from aadn.models.default.landmark_attention import LandmarkAttention
-from aadn.models.default.separable import SeparableBlock
+from aadn.models.default.separable import Separable, SeparableBlock
 from aadn.models.default.shape_completion import ShapeCompletion
 from aadn.models.default.turning import Turning
 from aadn.models.network import Network
@@ -37,6 +37,12 @@ of a crop of 128 pixels, far less than any label is exact to. It keeps the loss 
 FIRST_UNCERTAINTY = 0.02
 """What they start from, in crop units: about the error of a trained network."""
 
+
+DEPTH: dict[Convolutions, int] = {"whole": 3, "separable": 2}
+"""Layers of attention between the landmarks."""
+
+STEM_RANK, MAP_RANK = 16, 32
+"""Ranks of the stem's second convolution and of the one that makes P, where they are separable."""
 
 RANKS = {
     "stage1": ((24, 24), (24, 32)),
@@ -107,6 +113,8 @@ class HeatmapAadn(Network):
         self.narrow = conv_bn_relu(w2, w1, 1)
         self.lateral1 = conv_bn_relu(w1, w1, 1)
         self.up1 = _stage("up1", w1, w1, convolutions)[0]
+        if convolutions == "separable":
+            self._separate()
         self.heatmap = nn.Conv2d(w1, landmarks, 1)
         # Tokens: what is seen at a landmark, coarse and fine, and where it is.
         self.fine = nn.Linear(w1, token)
@@ -114,7 +122,8 @@ class HeatmapAadn(Network):
         self.place = nn.Linear(2, token)
         self.name = nn.Parameter(torch.randn(landmarks, token) * 0.02)
         self.attention = nn.Sequential(
-            *(LandmarkAttention(token, heads=4) for _ in range(3)), nn.LayerNorm(token)
+            *(LandmarkAttention(token, heads=4) for _ in range(DEPTH[convolutions])),
+            nn.LayerNorm(token),
         )
         self.shift = Float32Linear(token, 2)
         self.visibility = Float32Linear(token, 1)
@@ -134,6 +143,14 @@ class HeatmapAadn(Network):
         nn.init.normal_(self.distillation.occlusion.conv.weight, std=0.01)
         assert self.distillation.occlusion.conv.bias is not None
         nn.init.constant_(self.distillation.occlusion.conv.bias, 2.0)
+
+    def _separate(self) -> None:
+        """Make the other costly convolutions separable, beside those of the residual blocks."""
+        features = self.distillation.occlusion.features
+        for sequence, place, rank in ((self.stem, 3, STEM_RANK), (features, 0, MAP_RANK)):
+            whole = sequence[place]
+            assert isinstance(whole, nn.Conv2d)
+            sequence[place] = Separable.like(whole, rank)
 
     def forward(self, image: Tensor) -> Prediction:
         """Image (B, 3, S, S), ImageNet mean/std -> Prediction, its heatmaps (B, L, S/4, S/4).
@@ -155,7 +172,7 @@ class HeatmapAadn(Network):
         points = expectation(weights, heatmaps.shape[3])  # (B, L, 2)
 
         weights = weights.to(p1.dtype)
-        coarse = F.avg_pool2d(weights.view_as(heatmaps), 2).flatten(2) * 4
+        coarse = _halved(weights.view_as(heatmaps)).flatten(2)
         tokens = self.fine(weights @ p1.flatten(2).transpose(1, 2))  # (B, L, token)
         tokens = tokens + self.coarse(coarse @ p2.flatten(2).transpose(1, 2))
         tokens = tokens + self.place(points.detach() * 2 - 1) + self.name
@@ -191,6 +208,12 @@ def _stage(
 def _enlarged(x: Tensor, factor: int) -> Tensor:
     """(B, C, h, w) -> (B, C, factor·h, factor·w), bilinear."""
     return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def _halved(weights: Tensor) -> Tensor:
+    """(B, L, H, W) -> (B, L, H/2, W/2), the sum of each 2×2 cells; faster than average pooling."""
+    batch, count, height, width = weights.shape
+    return weights.view(batch, count, height // 2, 2, width // 2, 2).sum(dim=(3, 5))
 
 
 def expectation(weights: Tensor, width: int) -> Tensor:

@@ -13,16 +13,23 @@ from torch.nn import functional
 from aadn.models.paper.resnet import BasicBlock
 
 
-def separable(in_channels: int, out_channels: int, rank: int, stride: int = 1) -> nn.Sequential:
+class Separable(nn.Sequential):
     """(B, in, H, W) -> (B, out, H/stride, W/stride): 3×1 to `rank` channels, then 1×3."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, rank, (3, 1), (stride, 1), (1, 0), bias=False),
-        nn.Conv2d(rank, out_channels, (1, 3), (1, stride), (0, 1), bias=False),
-    )
+
+    def __init__(self, in_channels: int, out_channels: int, rank: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, rank, (3, 1), (stride, 1), (1, 0), bias=False),
+            nn.Conv2d(rank, out_channels, (1, 3), (1, stride), (0, 1), bias=False),
+        )
+
+    @classmethod
+    def like(cls, whole: nn.Conv2d, rank: int) -> Separable:
+        """One of the same shape as a 3×3 convolution, with random weights."""
+        return cls(whole.in_channels, whole.out_channels, rank, whole.stride[0])
 
 
 class SeparableBlock(nn.Module):
-    """A residual block with `separable` convolutions, random ones, in place of its own two.
+    """A residual block with `Separable` convolutions, random ones, in place of its own two.
 
     Args:
         whole: the block, whose other layers it takes over.
@@ -32,7 +39,7 @@ class SeparableBlock(nn.Module):
     def __init__(self, whole: BasicBlock, ranks: tuple[int, int]) -> None:
         super().__init__()
         self.conv1, self.conv2 = (
-            separable(conv.in_channels, conv.out_channels, rank, conv.stride[0])
+            Separable.like(conv, rank)
             for conv, rank in zip((whole.conv1, whole.conv2), ranks, strict=True)
         )
         self.bn1, self.bn2, self.downsample = whole.bn1, whole.bn2, whole.downsample

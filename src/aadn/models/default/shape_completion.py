@@ -101,7 +101,8 @@ def in_frame_of(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tensor, 
     centre, turn = fit_similarity(shape, points, weight)
     scale = torch.linalg.vector_norm(turn, dim=1).clamp(min=LEAST_SCALE)  # B
     # Turned back by the transpose: for a similarity, the inverse but for the scale's square.
-    back = rotated(points - centre[:, None], torch.stack([turn[:, 0], -turn[:, 1]], dim=1))
+    with torch.autocast(points.device.type, enabled=False):
+        back = (points - centre[:, None]) @ _matrix(turn).transpose(1, 2)
     return back / scale.square()[:, None, None] - shape, turn, scale
 
 
@@ -118,17 +119,33 @@ def fit_similarity(shape: Tensor, points: Tensor, weight: Tensor) -> tuple[Tenso
         the shape comes to centre + rotated(s, turn).
     """
     weight = weight / weight.sum(1, keepdim=True)
-    # No matrix product: autocast would make it bfloat16.
-    middle, target = ((weight[..., None] * p).sum(1) for p in (shape, points))  # B, 2
-    x, y = (shape - middle[:, None]).unbind(2)  # B, L
-    u, v = (points - target[:, None]).unbind(2)
-    along = torch.stack([x * u + y * v, x * v - y * u], dim=2)
-    size = (weight * (x.square() + y.square())).sum(1, keepdim=True)
-    turn = (weight[..., None] * along).sum(1) / size
-    return target - rotated(middle[:, None], turn)[:, 0], turn
+    # Few large operations: each costs about as much as the sums in it where a face is alone.
+    with torch.autocast(points.device.type, enabled=False):
+        middle = weight @ shape  # B, 2
+        # About their middles, or what is left of nearly equal sums would be rounding.
+        around = shape - middle[:, None]  # B, L, 2
+        weighted = weight[..., None] * around
+        target = (weight[:, None] @ points)[:, 0]  # B, 2
+        products = weighted.transpose(1, 2) @ (points - target[:, None])  # B, 2, 2: xu xv, yu yv
+        along = products.flatten(1) @ products.new_tensor(_ALONG)
+        size = (weighted * around).sum(dim=(1, 2))
+        turn = along / size[:, None]
+        return target - (middle[:, None] @ _matrix(turn))[:, 0], turn
+
+
+_ALONG = [[1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]
+"""From the products xu, xv, yu, yv to xu + yv and xv - yu."""
+
+_MATRIX = [[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, -1.0, 0.0]]
+"""From cos and sin to the matrix by which rows are multiplied to be rotated."""
+
+
+def _matrix(turn: Tensor) -> Tensor:
+    """The matrices (B, 2, 2) of turns (B, 2): rows times them are rotated and scaled."""
+    return (turn @ turn.new_tensor(_MATRIX)).view(-1, 2, 2)
 
 
 def rotated(points: Tensor, turn: Tensor) -> Tensor:
     """Points (B, L, 2) rotated and scaled about 0 by turn (B, 2), (scale · cos, scale · sin)."""
-    (x, y), (cos, sin) = points.unbind(2), turn[:, None].unbind(2)
-    return torch.stack([cos * x - sin * y, sin * x + cos * y], dim=2)
+    with torch.autocast(points.device.type, enabled=False):
+        return points @ _matrix(turn)
