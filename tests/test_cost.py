@@ -102,7 +102,10 @@ def test_nothing_of_the_networks_is_overlooked() -> None:
     outer = 4 * 4 * 32 * 32
     tokens = 68 * (16 * 16 * 64 + 8 * 8 * 128)  # what is seen at a landmark, fine and coarse
     attention = 3 * 2 * 68 * 68 * 128  # three blocks, each q·kᵀ and weights·v
-    assert multiply_adds(heatmap, image) == layers(heatmap, 64) + outer + tokens + attention
+    halved = 68 * 8 * 16 * 8  # the weights of the coarse tokens, by a matrix product
+    frame = 2 * 68 * 2 + 3 * 68 * 4 + 3 * 8 + 8 + 4  # the completion's similarity: means and turns
+    products = outer + tokens + attention + halved + frame
+    assert multiply_adds(heatmap, image) == layers(heatmap, 64) + products
 
 
 def test_counting_changes_nothing() -> None:
