@@ -6,7 +6,8 @@ Each run starts from the one before, which also says what is hidden in the train
 (`--relabel`) where nobody has labelled it; those from the fifth on have labels of 300-W's faces
 (natural_training.json). What the ninth to eleventh learned is averaged with what they started from.
 The twelfth adds what a head model says is turned away and leaves all else as it is; then shrink.py
-makes the convolutions separable, and the thirteenth wins back what that lost. Its best checkpoint,
+makes the convolutions separable, and the thirteenth wins back what that lost, taught by the twelfth
+and with photographs that label_photographs.py labels by it. Its best checkpoint,
 `runs/thirteenth/best.safetensors`, is the model. The default was trained in one run more: here its
 fourth and fifth are one. Killed, the same command goes on. One process on one device: under
 torchrun, give the settings of each run to `aadn train`. Seeds other than 0 measure how far the
@@ -42,9 +43,11 @@ faces."""
 MEAN = "mean.safetensors"
 """The checkpoint of that mean, in the run's folder."""
 
-
 SMALL = "separable.safetensors"
 """The last checkpoint of a run, its convolutions separable, beside it."""
+
+PHOTOGRAPHS = "photographs"
+"""Folder of the photographs that a run of before has labelled."""
 
 
 def after(before: TrainConfig, name: str, *, weights: str = BEST, **changes: Any) -> TrainConfig:
@@ -176,17 +179,22 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
         ema=0.99,
     )
     cutouts = data / "cutouts"
+    photographs = out / PHOTOGRAPHS / "training"
     thirteenth = after(
         twelfth,
         "thirteenth",
         weights=SMALL,
+        more_folders=(photographs,),
+        visibility_labels=(*twelfth.visibility_labels, photographs / "labels.json"),
         occluders=(data / "occluders", cutouts / "hair", cutouts / "hands"),
+        closed_eyes=0.15,
         only=(),
+        teacher=twelfth.out / LAST,
         relabel=True,
-        relabel_by=eleventh.out / MEAN,
+        relabel_by=twelfth.out / LAST,
         twice=eleventh.twice,
         loss=eleventh.loss,
-        epochs=20,
+        epochs=16,
         learning_rate=8e-4,
         warmup=150,
         ema=eleventh.ema,
@@ -217,6 +225,22 @@ def mean(run: TrainConfig, data: Data) -> Path:
     return run.out / MEAN
 
 
+def _prepare(teacher: Path, data: Path, out: Path) -> None:
+    """Label photographs by a trained network, and make its convolutions separable, if not done."""
+    here, small, photographs = Path(__file__).parent, teacher.with_name(SMALL), out / PHOTOGRAPHS
+    scripts = {
+        # The last thing that it writes.
+        photographs / "held_out" / "labels.json": [
+            "label_photographs.py", "--weights", teacher, "--out", photographs,
+        ],
+        small: ["shrink.py", teacher, small],  # asks `stages` here for training faces
+    }  # fmt: skip
+    for made, (script, *words) in scripts.items():
+        if not made.exists():
+            command = [sys.executable, here / str(script), *words, "--data", data]
+            subprocess.run(list(map(str, command)), check=True)
+
+
 def main() -> None:
     """Train them one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -229,12 +253,8 @@ def main() -> None:
         parser.error("expected one process; with torchrun, run `aadn train` once for each stage")
     runs = stages(arguments.data, arguments.out, arguments.seed)
     for run in runs:
-        if run.initial is not None and run.initial.name == SMALL and not run.initial.exists():
-            # It asks `stages` here for training faces.
-            shrink = Path(__file__).with_name("shrink.py"), run.initial.with_name(LAST), run.initial
-            subprocess.run(
-                [sys.executable, *map(str, shrink), "--data", str(arguments.data)], check=True
-            )
+        if run.teacher is not None:
+            _prepare(run.teacher, arguments.data, arguments.out)
         data = load(run)
         print(train(run, data, tell=lambda line: print(line, file=sys.stderr)))
         if run in runs[8:11]:

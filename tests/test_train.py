@@ -345,15 +345,20 @@ def test_only_parts_that_there_are_can_be_trained(
 def test_a_teacher_is_imitated(data: Path, tmp_path: Path, trained: Path) -> None:
     """Learned from its teacher alone, another network comes to give what the teacher gives."""
     alone = LossWeights(0, 0, 0, 0, 0, 0, 0, 0, teacher=1.0)
-    run = small(
-        data, tmp_path / "run", teacher=trained, loss=alone, epochs=6, learning_rate=3e-3, seed=5
-    )
+    changes = {"loss": alone, "epochs": 6, "learning_rate": 3e-3, "seed": 5, "taught": 1.0}
+    run = small(data, tmp_path / "run", teacher=trained, **changes)
     train(run)
     distances = [record["teacher"] for record in log(run.out)]
     assert distances[-1] < 0.6 * distances[0]
     same = small(data, tmp_path / "same", teacher=trained, initial=trained, only=("shift",))
     train(same)
     assert log(same.out)[0]["teacher"] < 1e-6  # frozen, it is its teacher
+
+
+def test_a_teacher_leaves_before_the_end(data: Path, tmp_path: Path, trained: Path) -> None:
+    run = small(data, tmp_path / "run", teacher=trained, epochs=4, taught=0.5)
+    train(run)
+    assert ["teacher" in record for record in log(run.out)] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("model", [ModelConfig(size=64), ModelConfig(name="resnet18", size=32)])

@@ -122,10 +122,12 @@ def printed_face(
     kind = rng.random()
     if kind < 0.5:  # all of one side of it, the upper or the lower half
         side = rng.choice([-1.0, 1.0])
-        if kind < 0.35:
-            u, v = (rng.normal(0, 0.3), side * rng.uniform(2.2, 3.2)), (-1.6, 2.4)
+        left, right = -rng.uniform(2.0, 2.9), rng.uniform(2.0, 2.9)
+        top, bottom = -rng.uniform(0.8, 1.7), rng.uniform(1.8, 2.5)
+        if kind < 0.3:
+            u, v = (rng.normal(0, 0.3), right if side > 0 else left), (top, bottom)
         else:
-            u, v = (-2.7, 2.7), (rng.uniform(0.2, 0.8), 0.5 + side * rng.uniform(1.7, 2.4))
+            u, v = (left, right), (rng.uniform(0.2, 0.8), bottom if side > 0 else top)
         ends = [(u[0], v[0]), (u[1], v[0]), (u[1], v[1]), (u[0], v[1])]
         outline = frame.place(np.array(ends) + rng.normal(0, 0.1, (4, 2)))
     elif kind < 0.8:
@@ -226,7 +228,7 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "wisps": (wisps, 0.03),
     "long_hair": (long_hair, 0.04),
     "side_hair": (side_hair, 0.06),
-    "hand": (hand, 0.10),
+    "hand": (hand, 0.14),
     "sunglasses": (sunglasses, 0.05),
     "mask": (mask, 0.22),
     "hat": (hat, 0.04),
@@ -235,7 +237,7 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "held_thing": (held_thing, 0.05),
     "thin_things": (thin_things, 0.02),
     "other_face": (other_face, 0.03),
-    "printed_face": (printed_face, 0.07),
+    "printed_face": (printed_face, 0.16),
     "blob": (blob, 0.11),
     "half_plane": (half_plane, 0.03),
     "spectacles": (spectacles, 0.03),

@@ -175,7 +175,9 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             that annotators do not agree on unknown. Keep the files as they are for a resumed run.
         only: Parts of the network to train, such as turned, by the names that its tensors begin
             with; all else stays as it is in the initial network.
-        teacher: A checkpoint of a heatmap network whose features on each picture are imitated too.
+        teacher: A checkpoint of a heatmap network whose features are imitated too.
+        taught: Share of the epochs in which the teacher is imitated. The last ones learn from the
+            labels alone, which may say what the teacher does not know.
         relabel: Let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
@@ -199,6 +201,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     visibility_labels: tuple[Path, ...] = ()
     only: tuple[str, ...] = ()
     teacher: Path | None = None
+    taught: float = 0.6
     relabel: bool = False
     relabel_by: Path | None = None
     resume: bool = False
@@ -219,8 +222,11 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
         for name in ("seed", "split_seed", "warmup"):
             if getattr(self, name) < 0:
                 raise InputError(f"expected {name} of 0 or more, got {getattr(self, name)}")
-        if not 0 <= self.mirror <= 1:
-            raise InputError(f"expected a share of epochs in [0, 1] for mirror, got {self.mirror}")
+        for name in ("mirror", "taught"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(
+                    f"expected a share of epochs in [0, 1] for {name}, got {getattr(self, name)}"
+                )
         if not 0 <= self.ema < 1:
             raise InputError(f"expected a decay of the average in [0, 1) for ema, got {self.ema}")
         if self.workers < -1:

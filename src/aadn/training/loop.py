@@ -191,6 +191,9 @@ class _Learner:
         """One pass over the faces; means of the loss and its terms, InputError if it explodes."""
         config, state = self.config, self.state
         start_learning(state.network, config.only)
+        if self.teacher is not None and state.epoch >= round(config.taught * config.epochs):
+            self.teacher.leave()
+            self.teacher = None
         # What dropout leaves out does not depend on earlier epochs, so that resuming repeats it.
         seeds = np.random.default_rng([config.seed, state.epoch, self.process.rank])
         torch.manual_seed(int(seeds.integers(2**62)))

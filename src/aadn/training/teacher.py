@@ -18,6 +18,10 @@ from aadn.errors import InputError
 from aadn.models.checkpoint import load_model
 from aadn.models.network import Network
 
+SHARE = 2
+"""One face in so many of a batch is shown to the teacher, whose look at it costs as much as the
+whole step: nearly as much is learned for half of that (our choice)."""
+
 PARTS = ("stage1", "stage2", "stage3", "up2", "up1")
 """The parts of the heatmap network whose maps are imitated."""
 
@@ -27,8 +31,9 @@ class _Maps:
 
     def __init__(self, network: nn.Module) -> None:
         self.found: dict[str, Tensor] = {}
-        for name in PARTS:
-            network.get_submodule(name).register_forward_hook(self._keep(name))
+        self.hooks = [
+            network.get_submodule(name).register_forward_hook(self._keep(name)) for name in PARTS
+        ]
 
     def _keep(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def keep(module: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
@@ -68,15 +73,24 @@ class Teacher:
     def loss(self, images: Tensor) -> Tensor:
         """How far the student's maps are from the teacher's, for images it was just called on.
 
-        The mean over the parts of ‖ours - theirs‖² over ‖theirs - their mean‖².
+        The mean over the parts of ‖ours - theirs‖² over ‖theirs - their mean‖², of the first faces
+        of the batch, one in SHARE of all.
         """
+        images = images[: -(-len(images) // SHARE)]
         with torch.no_grad():
             self.network(images)
         terms = []
         for name in PARTS:
-            ours, theirs = self.ours.found[name].float(), self.theirs.found[name].float()
+            ours, theirs = self.ours.found[name][: len(images)], self.theirs.found[name]
+            ours, theirs = ours.float(), theirs.float()
             spread = theirs.var(dim=(0, 2, 3), correction=0).mean()
             terms.append((ours - theirs).square().mean() / spread.clamp(min=1e-6))
         self.ours.found.clear()
         self.theirs.found.clear()
         return torch.stack(terms).mean()
+
+    def leave(self) -> None:
+        """Look at the student no more."""
+        for hook in self.ours.hooks:
+            hook.remove()
+        self.ours.found.clear()
