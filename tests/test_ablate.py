@@ -12,7 +12,18 @@ from faces import write_faces
 pytest.importorskip("torch")
 
 from aadn.errors import InputError, OutputError
-from aadn.paper.ablate import CLAIMS, OURS, VARIANTS, Run, ablate, by_variant, finished_runs, report
+from aadn.models.paper.low_rank import RANK
+from aadn.paper.ablate import (
+    CLAIMS,
+    OURS,
+    VARIANTS,
+    Run,
+    ablate,
+    by_variant,
+    configuration,
+    finished_runs,
+    report,
+)
 from aadn.paper.config import AblateConfig
 
 
@@ -68,7 +79,21 @@ def test_one_seed_has_no_spread_and_what_is_undefined_is_a_dash(config: AblateCo
 
 
 def test_every_claim_is_about_variants() -> None:
-    assert {name for claim in CLAIMS for name in claim} == set(VARIANTS) - {"heatmap (ours)"}
+    ours = {name for name in VARIANTS if "K =" in name or "α =" in name} | {"heatmap (ours)"}
+    assert len(ours) == 5
+    assert {name for claim in CLAIMS for name in claim} == set(VARIANTS) - ours
+
+
+def test_k_and_alpha_are_what_their_variants_say(config: AblateConfig) -> None:
+    runs = {name: configuration(config, name, 0) for name in VARIANTS}
+    nuclear = {
+        name: run.loss.for_model(run.model.name).get("nuclear") for name, run in runs.items()
+    }
+    assert nuclear["AADN"] == 1e-5
+    assert (nuclear["AADN, α = 0"], nuclear["AADN, α = 1e-4"]) == (0, 1e-4)
+    assert [runs[f"AADN, K = {k}"].model.rank for k in (32, 128)] == [32, 128]
+    assert runs["AADN"].model.rank == RANK
+    assert len({run.out for run in runs.values()}) == len(VARIANTS)
 
 
 @pytest.mark.slow

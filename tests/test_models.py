@@ -140,6 +140,7 @@ ABLATIONS: list[dict[str, Any]] = [
     {"geometry": False},
     {"distillation": False},
     {"low_rank": False},
+    {"rank": 16},
     {"geometry": False, "distillation": False, "low_rank": False},
 ]
 
@@ -153,6 +154,13 @@ def test_ablations(options: dict[str, Any]) -> None:
         without = not options.get("distillation", True)
         assert (module.eval()(images()).visible_map is None) == without
         assert (module.regularisation() == 0) == (not options.get("low_rank", True))
+
+
+def test_the_rank_is_that_of_m() -> None:
+    regression = Odn(19, size=64, rank=16).regression
+    assert isinstance(regression, LowRankModule) and regression.m.out_features == 16
+    with pytest.raises(InputError, match="a rank K of at least 1, got 0"):
+        Odn(19, size=64, rank=0)
 
 
 def test_odn_and_aadn_differ_in_the_distillation_module_alone() -> None:

@@ -45,7 +45,7 @@ class Entry:
 _PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
 _POINTS = ("squared", "absolute", "visibility")
 _PAPER_TERMS = (*_POINTS, "nuclear", "visible_map")
-_MODULES = ("geometry", "distillation", "low_rank")
+_MODULES = ("geometry", "distillation", "low_rank", "rank")
 
 NETWORKS: dict[ModelName, Entry] = {
     "resnet18": Entry(
@@ -108,6 +108,7 @@ class ModelConfig:
         geometry: Keep the geometry-aware module (odn, aadn).
         distillation: Keep the distillation module (odn, aadn).
         low_rank: Keep the low-rank learning module (odn, aadn).
+        rank: K of that module (odn, aadn).
         convolutions: Whole 3×3 convolutions, or separable ones for a third of the work (heatmap);
             `benchmarks/shrink.py` makes a trained network separable.
         turned: Tell landmarks that the head itself hides from others (heatmap); a run with
@@ -122,6 +123,7 @@ class ModelConfig:
     geometry: bool = True
     distillation: bool = True
     low_rank: bool = True
+    rank: int = 64
     convolutions: Convolutions = "whole"
     turned: bool = False
 

@@ -23,6 +23,7 @@ from aadn.paper.config import AblateConfig
 from aadn.paper.cost import count
 from aadn.training.config import (
     DataConfig,
+    LossWeights,
     MachineConfig,
     ScheduleConfig,
     Tell,
@@ -46,10 +47,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "AADN, r = 64": {"name": "aadn", "reduction": 64},
     "AADN, spatial → channel": {"name": "aadn", "order": "spatial-channel"},
     "AADN, parallel": {"name": "aadn", "order": "parallel"},
+    "AADN, K = 32": {"name": "aadn", "rank": 32},
+    "AADN, K = 128": {"name": "aadn", "rank": 128},
+    "AADN, α = 0": {"name": "aadn"},
+    "AADN, α = 1e-4": {"name": "aadn"},
     OURS: {"name": "heatmap"},
 }
-"""What is compared; "AADN" is the paper's: r = 8, channel → spatial. Our own network, to stand
-beside them, has another trunk, which always starts from random weights."""
+"""What is compared; "AADN" is the paper's: r = 8, channel → spatial; K and α, which the paper does
+not give, are our choice. Our own network, to stand beside them, has another trunk, which always
+starts from random weights."""
+
+ALPHA = {"AADN, α = 0": 0.0, "AADN, α = 1e-4": 1e-4}
+"""The weight of ‖M‖_* in the variants that have another than the usual one."""
 
 CLAIMS = [
     ("AADN", "ODN"),
@@ -94,7 +103,7 @@ def ablate(config: AblateConfig, *, tell: Tell = nothing) -> list[Run]:
     data: Data | None = None
     for seed in config.seeds:
         for variant in config.variants or tuple(VARIANTS):
-            run = _configuration(config, variant, seed)
+            run = configuration(config, variant, seed)
             if _finished(run):
                 continue
             data = data or load(run)
@@ -115,13 +124,14 @@ def finished_runs(config: AblateConfig) -> list[Run]:
         names = [p.name for p in (config.out / "runs" / _slug(variant)).glob("seed-*")]
         matches = [match for name in names if (match := re.fullmatch(r"seed-(\d+)", name))]
         for seed in sorted(int(match[1]) for match in matches):
-            run = _configuration(config, variant, seed)
+            run = configuration(config, variant, seed)
             if _finished(run):
                 runs.append(Run(variant, seed, _records(run.out / LOG)[-1]))
     return runs
 
 
-def _configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig:
+def configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig:
+    """What trains a variant with a seed."""
     model = ModelConfig(
         size=config.size, landmarks=config.landmark_scheme.size, **VARIANTS[variant]
     )
@@ -133,8 +143,9 @@ def _configuration(config: AblateConfig, variant: str, seed: int) -> TrainConfig
     out = config.out / "runs" / _slug(variant) / f"seed-{seed}"
     if not NETWORKS[model.name].trunk:
         shared["trunk"] = None
-    own = {"out": out, "model": model, "seed": seed, "resume": (out / LAST).exists()}
-    return TrainConfig(**shared | own)
+    loss = LossWeights(nuclear=ALPHA.get(variant))
+    own = {"out": out, "model": model, "seed": seed, "loss": loss}
+    return TrainConfig(**shared | own, resume=(out / LAST).exists())
 
 
 def _slug(variant: str) -> str:
@@ -178,10 +189,10 @@ def _check(config: AblateConfig) -> None:
         raise InputError("expected at least one seed")
     for variant in config.variants or tuple(VARIANTS):
         for seed in config.seeds:
-            _configuration(config, variant, seed).check()
+            configuration(config, variant, seed).check()
         try:
             with torch.device("meta"):  # no memory, no random numbers
-                build(_configuration(config, variant, 0).model)
+                build(configuration(config, variant, 0).model)
         except InputError as error:
             raise InputError(f"{variant}: {error}") from None
 
@@ -199,13 +210,13 @@ def report(config: AblateConfig, runs: Sequence[Run]) -> str:
     values = by_variant(runs)
     rows = []
     for variant, metrics in values.items():
-        model = _configuration(config, variant, 0).model
+        model = configuration(config, variant, 0).model
         row = [variant, number(count(build(model)) / 1e6), str(len(metrics["nme"]))]
         for key in METRICS.values():
             row.append(_spread(metrics[key], 3 if key.endswith("auc") else 2))
         rows.append(row)
     header = ["variant", "parameters, M", "seeds", *METRICS]
-    kind = normaliser(_configuration(config, next(iter(values)), 0), config.landmark_scheme)
+    kind = normaliser(configuration(config, next(iter(values)), 0), config.landmark_scheme)
     claims = []
     for better, worse in CLAIMS:
         if better in values and worse in values:

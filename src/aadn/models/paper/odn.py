@@ -7,6 +7,7 @@ from typing import Self, TypedDict, Unpack
 import torch
 from torch import Tensor
 
+from aadn.errors import InputError
 from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule, DistillationModule
 from aadn.models.paper.geometry_aware import WIDTH, GeometryAwareModule
@@ -48,7 +49,8 @@ class OcclusionAdaptiveNetwork(Network):
         mean_shape: (L, 2) in crop units, where the untrained network starts; None: all at 0.5.
 
     Raises:
-        InputError: wrong `size` or shape of `mean_shape`; on a call, wrong shape of the images.
+        InputError: wrong `size`, `rank` or shape of `mean_shape`; on a call, wrong shape of the
+            images.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class OcclusionAdaptiveNetwork(Network):
     ) -> None:
         super().__init__()
         check_size(size)
+        if rank < 1:
+            raise InputError(f"expected a rank K of at least 1, got {rank}")
         self.landmarks = landmarks
         self.size = size
         self.trunk = Trunk()
