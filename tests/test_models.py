@@ -158,7 +158,8 @@ def test_ablations(options: dict[str, Any]) -> None:
 
 def test_the_rank_is_that_of_m() -> None:
     regression = Odn(19, size=64, rank=16).regression
-    assert isinstance(regression, LowRankModule) and regression.m.out_features == 16
+    assert isinstance(regression, LowRankModule)
+    assert regression.m.out_features == 16
     with pytest.raises(InputError, match="a rank K of at least 1, got 0"):
         Odn(19, size=64, rank=0)
 
