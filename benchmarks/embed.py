@@ -150,12 +150,16 @@ def recipe(path: Path, data: Path) -> dict[str, Any]:
 
     def named(folder: str) -> str:
         place = Path(folder).resolve()
-        return str(place.relative_to(data.resolve())) if data.resolve() in place.parents else folder
+        if data.resolve() in place.parents:
+            return str(place.relative_to(data.resolve()))
+        return "/".join(place.parts[-2:]) if Path(folder).is_absolute() else folder
 
     if isinstance(training["occluders"], str):  # one folder in aadn 0.2
         training["occluders"] = [training["occluders"]]
-    for key in {"folders", "validation", "twice", "occluders"} & training.keys():
+    for key in {"folders", "more_folders", "validation", "twice", "occluders"} & training.keys():
         training[key] = [named(folder) for folder in training[key] or []]
+    for key in {"head_model", "teacher", "relabel_by"} & training.keys():
+        training[key] = training[key] and named(training[key])
     labels = training.get("visibility_labels", [])
     training["visibility_labels"] = [Path(file).name for file in labels]
     return training
@@ -223,8 +227,12 @@ def main() -> None:
         "licence": "Weights: research use only, as the data they were trained on. "
         "Code: Apache-2.0.",
         "data": "300-W (AFW, HELEN and LFPW training parts, 2012 faces), 68-point YouTube Faces "
-        "frames (3037 faces), synthetic occluders (drawn by program; MaskTheFace cut-outs, MIT); "
-        "what hides landmarks in 300-W's pictures, labelled by language models looking at them",
+        "frames (3037 faces), synthetic occluders (drawn by program; cut out of photographs: "
+        "masks of MaskTheFace, MIT, hair of Figaro-1k, research, hands of Sign-Language-Digits, "
+        "Apache-2.0); what hides landmarks in 300-W's pictures, labelled by language models "
+        "looking at them; what the head hides, by the ICT face model, MIT; 1824 photographs of "
+        "people in masks (RMFD, research; Face-Mask-Detection, MIT) and of hair (CelebA-HQ, "
+        "non-commercial research; Figaro-1k), their landmarks by an earlier default",
         "reduction": made.config.reduction,
         "order": made.config.order,
         "training": training

@@ -4,11 +4,12 @@
 
 Each run starts from the one before, which also says what is hidden in the training pictures
 (`--relabel`) where nobody has labelled it; those from the fifth on have labels of 300-W's faces
-(natural_training.json). What the ninth to eleventh learned is averaged with what they started from.
+(natural_training.json). What the ninth to eleventh learned is averaged with what they started from,
+what the last learned with what it was after its ninth epoch.
 The twelfth adds what a head model says is turned away and leaves all else as it is; then shrink.py
 makes the convolutions separable, and the thirteenth wins back what that lost, taught by the twelfth
-and with photographs that label_photographs.py labels by it. Its best checkpoint,
-`runs/thirteenth/best.safetensors`, is the model. The default was trained in one run more: here its
+and with photographs that label_photographs.py labels by it. Its mean,
+`runs/thirteenth/mean.safetensors`, is the model. The default was trained in one run more: here its
 fourth and fifth are one. Killed, the same command goes on. One process on one device: under
 torchrun, give the settings of each run to `aadn train`. Seeds other than 0 measure how far the
 figures spread.
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -42,6 +44,10 @@ faces."""
 
 MEAN = "mean.safetensors"
 """The checkpoint of that mean, in the run's folder."""
+
+MIDDLE, MIDDLE_EPOCH = "middle.safetensors", 9
+"""Of the run of separable convolutions: what it was after so many epochs. Half of that and half of
+the last epoch has, on the held-out faces, an NME lower by .01 to .11 than the last (our choice)."""
 
 SMALL = "separable.safetensors"
 """The last checkpoint of a run, its convolutions separable, beside it."""
@@ -203,19 +209,19 @@ def stages(data: Path, out: Path, seed: int) -> list[TrainConfig]:
     return [*first_four, fifth, sixth, seventh, eighth, ninth, tenth, eleventh, twelfth, thirteenth]
 
 
-def mean(run: TrainConfig, data: Data) -> Path:
-    """The mean of a run's best weights and those that it started from, validated, in a file.
+def mean(run: TrainConfig, data: Data, first: Path, second: Path, share: float) -> Path:
+    """The mean of two checkpoints of a run, `share` of it the second, validated, in its folder.
 
     The run is done, its settings as `stages` gives them, its faces as `load` does.
     Raises AadnError as `checkpoint.load` does.
     """
-    assert run.initial is not None
-    earlier, later = checkpoint.load(run.initial), checkpoint.load(run.out / BEST)
+    earlier, later = checkpoint.load(first), checkpoint.load(second)
     tensors = {
-        name: earlier.tensors[name].float().lerp(tensor, SHARE)
+        name: earlier.tensors[name].float().lerp(tensor, share)
         if tensor.is_floating_point()
         else tensor
         for name, tensor in later.tensors.items()
+        if name.startswith("ema.")
     }
     averaged = replace(later, tensors=tensors)
     device = torch.device("cpu")
@@ -256,9 +262,17 @@ def main() -> None:
         if run.teacher is not None:
             _prepare(run.teacher, arguments.data, arguments.out)
         data = load(run)
-        print(train(run, data, tell=lambda line: print(line, file=sys.stderr)))
+
+        def tell(line: str, out: Path = run.out) -> None:
+            print(line, file=sys.stderr)
+            if out == runs[-1].out and line.startswith(f"epoch {MIDDLE_EPOCH}/"):
+                shutil.copy(out / LAST, out / MIDDLE)
+
+        print(train(run, data, tell=tell))
         if run in runs[8:11]:
-            print(mean(run, data))
+            assert run.initial is not None
+            print(mean(run, data, run.initial, run.out / BEST, SHARE))
+    print(mean(run, data, run.out / MIDDLE, run.out / LAST, 0.5))
 
 
 if __name__ == "__main__":

@@ -120,17 +120,18 @@ def printed_face(
     size = frame.unit * rng.uniform(0.25, 0.75) * np.array([1.0, rng.uniform(0.5, 1.0)])
     centre = _somewhere(frame, rng)
     kind = rng.random()
-    if kind < 0.5:  # all of one side of it, the upper or the lower half
+    if kind < 0.7:  # all of one side of it, the upper or the lower half
         side = rng.choice([-1.0, 1.0])
-        left, right = -rng.uniform(2.0, 2.9), rng.uniform(2.0, 2.9)
-        top, bottom = -rng.uniform(0.8, 1.7), rng.uniform(1.8, 2.5)
-        if kind < 0.3:
+        # Its outer edges are mostly in the crop: without them, nothing says which half is before.
+        left, right = -rng.uniform(1.9, 2.4), rng.uniform(1.9, 2.4)
+        top, bottom = -rng.uniform(0.7, 1.4), rng.uniform(1.7, 2.2)
+        if kind < 0.4:
             u, v = (rng.normal(0, 0.3), right if side > 0 else left), (top, bottom)
         else:
             u, v = (left, right), (rng.uniform(0.2, 0.8), bottom if side > 0 else top)
         ends = [(u[0], v[0]), (u[1], v[0]), (u[1], v[1]), (u[0], v[1])]
         outline = frame.place(np.array(ends) + rng.normal(0, 0.1, (4, 2)))
-    elif kind < 0.8:
+    elif kind < 0.88:
         outline = centre + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * size
     else:
         outline = lump(rng, centre, (size[0], size[1]), 0.3)
@@ -237,7 +238,7 @@ PAINTERS: dict[str, tuple[Painter, float]] = {
     "held_thing": (held_thing, 0.05),
     "thin_things": (thin_things, 0.02),
     "other_face": (other_face, 0.03),
-    "printed_face": (printed_face, 0.16),
+    "printed_face": (printed_face, 0.20),
     "blob": (blob, 0.11),
     "half_plane": (half_plane, 0.03),
     "spectacles": (spectacles, 0.03),
