@@ -17,7 +17,7 @@ are found by each method itself. Errors are in percent of the inter-ocular dista
 - failed: percent of the faces that are missed or whose nme is above 8.
 - nme_68: of all 68 points, as they are.
 - hidden_found, seen_called_hidden: percent of the 68 points that are hidden (seen) and that the
-  method says are hidden; "–" from one that says it of none.
+  method says are hidden, aadn by something that covers them; "–" from one that says it of none.
 
 aadn learned from other pictures of 300-W, under occluders of the same kinds as these but never
 these drawings. dlib's predictor learned from 300-W, and nothing says that these pictures were left
@@ -165,7 +165,7 @@ def answer(landmarker: Landmarker, boxes: str, pictures: Pictures) -> Answers:
         faces = landmarker(image) if found else landmarker.align(image, box[None], 0)
         best = nearest(faces.boxes, box)
         if best is not None:
-            points[i], hidden[i] = faces.points[best], faces.hidden[best]
+            points[i], hidden[i] = faces.points[best], faces.covered[best]
     return Answers(points, hidden)
 
 

@@ -3,7 +3,7 @@
 Examples:
     >>> from aadn import Landmarker
     >>> Landmarker()("examples/astronaut.jpg")
-    Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+    Faces(1 face, ibug68; 3 of 68 landmarks hidden)
 
 Importing it needs NumPy, OpenCV and Pillow only; ONNX Runtime is loaded with the first model.
 """

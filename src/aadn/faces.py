@@ -111,7 +111,7 @@ class Face(_States):
         >>> from aadn import Landmarker
         >>> face = Landmarker()("examples/astronaut.jpg").largest
         >>> face.points.shape, [face.scheme.point_names()[i] for i in face.hidden.nonzero()[0]]
-        ((68, 2), ['jaw 0', 'jaw 16'])
+        ((68, 2), ['jaw 0', 'jaw 15', 'jaw 16'])
     """
 
     points: Float32
@@ -203,7 +203,7 @@ class Faces(_States):
         >>> from aadn import Landmarker
         >>> faces = Landmarker()("examples/astronaut.jpg")
         >>> faces
-        Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+        Faces(1 face, ibug68; 3 of 68 landmarks hidden)
         >>> faces.points.shape, faces.scheme.name, sorted(faces.to_dict())
         ((1, 68, 2), 'ibug68', ['faces', 'scheme'])
         >>> faces[faces.quality < 0.5], faces[[]].largest

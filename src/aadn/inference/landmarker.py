@@ -49,7 +49,7 @@ class Result:
         >>> from aadn import Landmarker
         >>> for result in Landmarker().stream(["examples/astronaut.jpg", "examples"]):
         ...     print(result.source, result.faces or result.error)
-        examples/astronaut.jpg Faces(1 face, ibug68; 2 of 68 landmarks hidden)
+        examples/astronaut.jpg Faces(1 face, ibug68; 3 of 68 landmarks hidden)
         examples examples: is a folder, expected a picture
     """
 
@@ -71,7 +71,7 @@ class Landmarker:
         >>> from aadn import Landmarker
         >>> faces = Landmarker()("examples/astronaut.jpg")
         >>> faces.points.shape, faces.hidden.sum(axis=1)
-        ((1, 68, 2), array([2]))
+        ((1, 68, 2), array([3]))
 
     It may be called from several threads, after a fork and in spawned processes; it pickles by the
     name or file of its network.
