@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -89,11 +90,17 @@ def own_random_numbers(device: torch.device) -> Iterator[None]:
 
 
 def bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: as asked for, or ("auto") where the processor has it."""
+    """Whether to compute in bfloat16: as asked for, or ("auto") where that is fast.
+
+    Of x86 processors those with AMX: with AVX-512's bfloat16 alone, fp32 is faster (for training
+    steps of ResNet-18, ODN, AADN and the separable heatmap network, by 1.2 to 1.5).
+    """
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # Apple's processors
         return False
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return bool(torch.cpu._is_amx_tile_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
