@@ -90,8 +90,8 @@ class MachineConfig:
         workers: Processes that draw augmentation; -1 takes one for each core but one, at most 16
             (4 where processes are not forked, and each has a copy of the faces).
         device: One of auto, cpu, cuda and cuda:N.
-        precision: Number format of the computation; auto takes bf16 where it is fast: on GPUs
-            and processors with matrix units for it.
+        precision: Number format of the computation; auto takes bf16 where it is faster: on
+            GPUs that have it, and on processors that a short trial shows it of.
     """
 
     workers: int = -1
