@@ -98,9 +98,8 @@ def _json(content: dict[str, Any]) -> bytes:
 def _rows(name: str | Path, result: Result) -> list[list[Any]]:
     """The CSV's rows of one picture, at least one."""
     if not result.faces:
-        error = None if result.error is None else result.error
         at = COLUMNS.index("error")
-        return [[name, *[None] * (at - 1), error, *[None] * (len(COLUMNS) - at - 1)]]
+        return [[name, *[None] * (at - 1), result.error, *[None] * (len(COLUMNS) - at - 1)]]
     rows: list[list[Any]] = []
     for number, face in enumerate(result.faces, 1):
         values = face.to_dict()
