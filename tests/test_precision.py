@@ -44,6 +44,7 @@ def test_the_trial_is_made_once_and_changes_nothing(monkeypatch: pytest.MonkeyPa
     with torch.no_grad():
         assert bf16("auto", CPU) == bf16("auto", CPU)
         assert not torch.is_grad_enabled()
-    assert [time > 0 for time in times] == [True] * 10
+    assert len(times) == 10
+    assert min(times) > 0
     assert torch.equal(torch.get_rng_state(), numbers)
     assert torch.get_num_threads() == threads

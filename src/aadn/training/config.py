@@ -91,7 +91,7 @@ class MachineConfig:
             (4 where processes are not forked, and each has a copy of the faces).
         device: One of auto, cpu, cuda and cuda:N.
         precision: Number format of the computation; auto takes bf16 where it is faster: on
-            GPUs that have it, and on processors that a short trial shows it of.
+            GPUs that have it, and on processors where a short trial shows it.
     """
 
     workers: int = -1

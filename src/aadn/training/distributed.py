@@ -99,8 +99,8 @@ def bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bfloat16: as asked for, or ("auto") where that is faster.
 
     A GPU says itself whether it has bfloat16. Processors differ: of two with AVX-512, one trained
-    ResNet-18, ODN and AADN 1.9 times as fast in it, another 1.3 times as slow. So one convolution
-    is timed in both formats, once in a process.
+    ResNet-18, ODN and AADN 1.9 times as fast in it, another 1.2 to 1.5 times as slow. So one
+    convolution is timed in both formats, once in a process.
     """
     if precision != "auto":
         return precision == "bf16"
