@@ -240,13 +240,14 @@ def test_area_weights_average() -> None:
 
 GIVES = {
     "heatmap": ["points", "visibility", "occlusion", "uncertainty"],
+    "lite": ["points", "visibility", "occlusion", "uncertainty"],
     "aadn": ["points", "visibility", "occlusion"],
     "odn": ["points", "visibility", "occlusion"],
     "resnet18": ["points", "visibility"],
 }
 
 
-@pytest.mark.parametrize("name", ["heatmap", "aadn", "resnet18"])
+@pytest.mark.parametrize("name", ["heatmap", "lite", "aadn", "resnet18"])
 def test_deployed_outputs_are_pixels_and_shares(name: str) -> None:
     network = build(ModelConfig(name=name, size=64)).eval()  # type: ignore[arg-type]
     deployed = Deployed(network)
@@ -296,7 +297,7 @@ def test_export_without_onnx_says_how_to_get_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["heatmap", "odn", "resnet18"])
+@pytest.mark.parametrize("name", ["heatmap", "lite", "odn", "resnet18"])
 def test_export_runs_without_torch_and_agrees(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

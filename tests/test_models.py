@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from aadn.errors import InputError, WeightsError  # noqa: E402
 from aadn.models.default.heatmap import LEAST_UNCERTAINTY, HeatmapAadn  # noqa: E402
+from aadn.models.default.layout import LAYOUTS  # noqa: E402
 from aadn.models.default.shape_completion import (  # noqa: E402
     ShapeCompletion,
     fit_similarity,
@@ -183,7 +185,7 @@ def test_visibility_does_not_pass_through_m() -> None:
 
 
 def test_heatmap_network_starts_with_a_small_uncertainty() -> None:
-    module = HeatmapAadn(19, size=64, width=16).eval()
+    module = HeatmapAadn(19, size=64, layout=replace(LAYOUTS["whole"], width=16)).eval()
     uncertainty = module(images()).uncertainty
     assert uncertainty is not None
     assert uncertainty.shape == module(images()).points.shape[:2]
@@ -284,7 +286,7 @@ def test_the_mean_face_is_fitted_by_what_is_seen() -> None:
 
 
 def test_the_points_do_not_bend_what_is_known_of_them() -> None:
-    module = HeatmapAadn(19, size=64, width=16)
+    module = HeatmapAadn(19, size=64, layout=replace(LAYOUTS["whole"], width=16))
     torch.nn.init.normal_(module.shape.linear.weight)
     module(images()).points.sum().backward()  # type: ignore[no-untyped-call]
     assert module.visibility.weight.grad is None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from aadn.faces import OCCLUSION_GRID, TURNED_THRESHOLD, VISIBILITY_THRESHOLD
 from aadn.geometry import CROP_FACTOR, from_units
@@ -16,7 +16,7 @@ from aadn.inference.backend import Card, box_transform, check_crops, chunks
 from aadn.inference.detectors import BoxTransform
 from aadn.inference.estimates import Estimates
 from aadn.models.checkpoint import Checkpoint, load_model
-from aadn.models.inputs import normalise
+from aadn.models.inputs import centred, fold_deviation
 from aadn.models.network import Network
 from aadn.schemes import Scheme
 
@@ -34,7 +34,7 @@ class TorchBackend:
         detector_box: BoxTransform | None = None,
         turned_threshold: float | None = None,
     ) -> None:
-        self.deployed = Deployed(network.folded()).to(device)
+        self.deployed = Deployed(network).to(device)
         self.device = torch.device(device)
         self.card = Card(
             name,
@@ -89,7 +89,7 @@ def threshold_of(
     return chosen or usual
 
 
-class Deployed(torch.nn.Module):
+class Deployed(nn.Module):
     """A network with its normalisation inside and pixels outside: what is exported to ONNX.
 
     Attributes:
@@ -99,9 +99,10 @@ class Deployed(torch.nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.folded()
         with torch.inference_mode():
-            one = network.eval()(torch.zeros(1, 3, network.size, network.size))
+            one = self.network(torch.zeros(1, 3, network.size, network.size))
+        fold_deviation(next(m for m in self.network.modules() if isinstance(m, nn.Conv2d)))
         self.outputs = ["points", "visibility"]
         if one.visible_map is not None:
             self.outputs.append("occlusion")
@@ -118,7 +119,7 @@ class Deployed(torch.nn.Module):
         occlusion (N, 7, 7) = 1 - P in [0, 1], P averaged to 7×7 by area; uncertainty (N, L) in crop
         pixels; turned (N, L) in [0, 1].
         """
-        prediction = self.network(normalise(images.permute(0, 3, 1, 2).float() / 255))
+        prediction = self.network(centred(images.permute(0, 3, 1, 2).float()))
         size = self.network.size
         seen = torch.sigmoid(prediction.visibility)
         if prediction.turned is not None:

@@ -15,7 +15,7 @@ or both out."""
 
 Convolutions = Literal["whole", "separable"]
 
-ModelName = Literal["resnet18", "odn", "aadn", "heatmap"]
+ModelName = Literal["resnet18", "odn", "aadn", "heatmap", "lite"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,18 @@ class Entry:
 
 # The paper gives no weights: our choice.
 _PAPER_LOSS = {"squared": 1.0, "nuclear": 1e-5, "visibility": 0.05}
+_OUR_LOSS = {
+    "absolute": 40.0,
+    "visibility": 0.5,
+    "heatmap": 0.4,
+    "visible_map": 0.3,
+    "uncertainty": 0.05,
+    "turned": 0.5,
+    "teacher": 2.0,
+}
 _POINTS = ("squared", "absolute", "visibility")
 _PAPER_TERMS = (*_POINTS, "nuclear", "visible_map")
+_OUR_TERMS = (*_POINTS, "heatmap", "visible_map", "uncertainty", "turned", "teacher")
 _MODULES = ("geometry", "distillation", "low_rank", "rank")
 
 NETWORKS: dict[ModelName, Entry] = {
@@ -78,17 +88,17 @@ NETWORKS: dict[ModelName, Entry] = {
         "heatmap",
         "aadn.models.default.heatmap:HeatmapAadn",
         128,
-        {
-            "absolute": 40.0,
-            "visibility": 0.5,
-            "heatmap": 0.4,
-            "visible_map": 0.3,
-            "uncertainty": 0.05,
-            "turned": 0.5,
-            "teacher": 2.0,
-        },
-        (*_POINTS, "heatmap", "visible_map", "uncertainty", "turned", "teacher"),
+        _OUR_LOSS,
+        _OUR_TERMS,
         ("reduction", "order", "turned", "convolutions"),
+    ),
+    "lite": Entry(
+        "lite",
+        "aadn.models.default.lite:LiteAadn",
+        112,
+        _OUR_LOSS,
+        _OUR_TERMS,
+        ("reduction", "order", "turned"),
     ),
 }
 """Sizes are the paper's for its networks, our choice for our own, which is the default."""
@@ -99,19 +109,20 @@ class ModelConfig:
     """Which network.
 
     Attributes:
-        name: Which one: resnet18, odn and aadn are the paper's, heatmap is our default.
+        name: Which one: resnet18, odn and aadn are the paper's, heatmap is our default, lite a
+            smaller one of its kind.
         landmarks: Number of landmarks; --scheme sets it too.
         size: Side of the input in pixels; 0 takes the network's usual one, or that of the
             checkpoint that a run starts from.
-        reduction: Reduction r of the channel attention (aadn, heatmap).
-        order: Order of the two attentions (aadn, heatmap).
+        reduction: Reduction r of the channel attention (aadn, heatmap, lite).
+        order: Order of the two attentions (aadn, heatmap, lite).
         geometry: Keep the geometry-aware module (odn, aadn).
         distillation: Keep the distillation module (odn, aadn).
         low_rank: Keep the low-rank learning module (odn, aadn).
         rank: K of that module (odn, aadn).
         convolutions: Whole 3×3 convolutions, or separable ones for a third of the work (heatmap);
             `benchmarks/shrink.py` makes a trained network separable.
-        turned: Tell landmarks that the head itself hides from others (heatmap); a run with
+        turned: Tell landmarks that the head itself hides from others (heatmap, lite); a run with
             --head-model does.
     """
 

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from aadn.errors import InputError
 from aadn.geometry import to_units
 from aadn.models.default.landmark_attention import LandmarkAttention
-from aadn.models.default.separable import Separable, SeparableBlock
+from aadn.models.default.layout import LAYOUTS, Layout
+from aadn.models.default.separable import Separable
 from aadn.models.default.shape_completion import ShapeCompletion
 from aadn.models.default.turning import Turning
 from aadn.models.network import Network
 from aadn.models.paper.distillation import AttentionedDistillationModule
 from aadn.models.paper.geometry_aware import GeometryAwareModule
-from aadn.models.paper.resnet import BasicBlock, Float32Linear, conv_bn_relu
+from aadn.models.paper.resnet import Float32Linear, conv_bn_relu
 from aadn.models.prediction import Prediction
 from aadn.models.registry import Convolutions, Order
 
@@ -38,24 +39,6 @@ FIRST_UNCERTAINTY = 0.02
 """What they start from, in crop units: about the error of a trained network."""
 
 
-DEPTH: dict[Convolutions, int] = {"whole": 3, "separable": 1}
-"""Layers of attention between the landmarks."""
-
-STEM_RANK, MAP_RANK = 16, 32
-"""Ranks of the stem's second convolution and of the one that makes P, where they are separable."""
-
-RANKS = {
-    "stage1": ((24, 24), (24, 32)),
-    "stage2": ((32, 48), (56, 64)),
-    "stage3": ((64, 64), (80, 80), (80, 80)),
-    "up2": ((48, 64),),
-    "up1": ((32, 24),),
-}
-"""Ranks of the separable convolutions, for a width of 64: multiples of 8, and of 16 where they are
-large, that keep most of what the twelfth default's convolutions give on training faces (our
-choice)."""
-
-
 class HeatmapAadn(Network):
     """Heatmaps at a quarter of the input's resolution, refined by what landmarks say of others.
 
@@ -64,11 +47,10 @@ class HeatmapAadn(Network):
         reduction: r of the channel attention (eq. 3).
         order: of ADM's attentions.
         size: side of the input in pixels, a multiple of 16.
-        width: channels of the first stage; later ones have 2 and 4 times as many.
-        token: channels of a landmark's token.
         mean_shape: (L, 2) the mean face, where `ShapeCompletion` starts.
-        convolutions: whether the residual blocks' are whole or separable, of RANKS.
+        convolutions: whether the residual blocks' are whole or separable.
         turned: whether it tells which landmarks the head itself hides.
+        layout: its widths and blocks, in place of those that `convolutions` names.
 
     Raises:
         InputError: `size` is no multiple of 16, or `mean_shape` of another shape.
@@ -81,18 +63,18 @@ class HeatmapAadn(Network):
         reduction: int = 8,
         order: Order = "channel-spatial",
         size: int = 128,
-        width: int = 64,
-        token: int = 128,
         mean_shape: Tensor | None = None,
         convolutions: Convolutions = "whole",
         turned: bool = False,
+        layout: Layout | None = None,
     ) -> None:
         super().__init__()
         if size < 32 or size % 16:
             raise InputError(f"expected a size that is a multiple of 16 pixels, got {size}")
         self.landmarks = landmarks
         self.size = size
-        w1, w2, w3 = width, 2 * width, 4 * width
+        parts = layout or LAYOUTS[convolutions]
+        w1, w2, w3, token = parts.width, 2 * parts.width, 4 * parts.width, parts.token
         self.stem = nn.Sequential(
             nn.Conv2d(3, w1 // 2, 3, 2, 1, bias=False),
             nn.BatchNorm2d(w1 // 2),
@@ -101,20 +83,20 @@ class HeatmapAadn(Network):
             nn.BatchNorm2d(w1),
             nn.ReLU(inplace=True),
         )
-        self.stage1 = _stage("stage1", w1, w1, convolutions)
-        self.stage2 = _stage("stage2", w1, w2, convolutions, 2)
-        self.stage3 = _stage("stage3", w2, w3, convolutions, 2)
-        self.distillation = AttentionedDistillationModule(w3, reduction, order)
+        self.stage1 = parts.stage("stage1", w1, w1)
+        self.stage2 = parts.stage("stage2", w1, w2, 2)
+        self.stage3 = parts.stage("stage3", w2, w3, 2)
+        self.distillation = AttentionedDistillationModule(w3, reduction, order, parts.map_width)
         self.geometry = GeometryAwareModule(w3, 32)
         self.context = nn.Linear(32 * 32, w2)
         self.top = conv_bn_relu(w3, w2, 1)
         self.lateral2 = conv_bn_relu(w2, w2, 1)
-        self.up2 = _stage("up2", w2, w2, convolutions)[0]
+        self.up2 = parts.stage("up2", w2, w2)[0]
         self.narrow = conv_bn_relu(w2, w1, 1)
         self.lateral1 = conv_bn_relu(w1, w1, 1)
-        self.up1 = _stage("up1", w1, w1, convolutions)[0]
-        if convolutions == "separable":
-            self._separate()
+        self.up1 = parts.stage("up1", w1, w1)[0]
+        _separate(self.stem, 3, parts.stem_rank)
+        _separate(self.distillation.occlusion.features, 0, parts.map_rank)
         self.heatmap = nn.Conv2d(w1, landmarks, 1)
         # Tokens: what is seen at a landmark, coarse and fine, and where it is.
         self.fine = nn.Linear(w1, token)
@@ -122,14 +104,14 @@ class HeatmapAadn(Network):
         self.place = nn.Linear(2, token)
         self.name = nn.Parameter(torch.randn(landmarks, token) * 0.02)
         self.attention = nn.Sequential(
-            *(LandmarkAttention(token, heads=4) for _ in range(DEPTH[convolutions])),
+            *(LandmarkAttention(token, heads=4) for _ in range(parts.layers)),
             nn.LayerNorm(token),
         )
         self.shift = Float32Linear(token, 2)
         self.visibility = Float32Linear(token, 1)
         self.spread = Float32Linear(token, 1)
-        self.turned = Turning(landmarks, token) if turned else None
-        self.shape = ShapeCompletion(landmarks, mean_shape)
+        self.turned = Turning(landmarks, token, width=parts.turning) if turned else None
+        self.shape = ShapeCompletion(landmarks, mean_shape, width=parts.completion)
         nn.init.normal_(self.shift.weight, std=1e-3)
         nn.init.zeros_(self.shift.bias)
         nn.init.normal_(self.spread.weight, std=1e-3)
@@ -143,14 +125,6 @@ class HeatmapAadn(Network):
         nn.init.normal_(self.distillation.occlusion.conv.weight, std=0.01)
         assert self.distillation.occlusion.conv.bias is not None
         nn.init.constant_(self.distillation.occlusion.conv.bias, 2.0)
-
-    def _separate(self) -> None:
-        """Make the other costly convolutions separable, beside those of the residual blocks."""
-        features = self.distillation.occlusion.features
-        for sequence, place, rank in ((self.stem, 3, STEM_RANK), (features, 0, MAP_RANK)):
-            whole = sequence[place]
-            assert isinstance(whole, nn.Conv2d)
-            sequence[place] = Separable.like(whole, rank)
 
     def forward(self, image: Tensor) -> Prediction:
         """Image (B, 3, S, S), ImageNet mean/std -> Prediction, its heatmaps (B, L, S/4, S/4).
@@ -193,16 +167,12 @@ class HeatmapAadn(Network):
         return self.name.new_zeros(())
 
 
-def _stage(
-    name: str, in_channels: int, out_channels: int, convolutions: Convolutions, stride: int = 1
-) -> nn.Sequential:
-    """The residual blocks of a part of the network."""
-    stage = nn.Sequential()
-    for ranks in RANKS[name]:
-        block = BasicBlock(in_channels, out_channels, stride)
-        stage.append(SeparableBlock(block, ranks) if convolutions == "separable" else block)
-        in_channels, stride = out_channels, 1
-    return stage
+def _separate(sequence: nn.Sequential, place: int, rank: int | None) -> None:
+    """Make a convolution of a sequence separable, of this rank if it has one."""
+    whole = sequence[place]
+    assert isinstance(whole, nn.Conv2d)
+    if rank is not None:
+        sequence[place] = Separable.like(whole, rank)
 
 
 def _enlarged(x: Tensor, factor: int) -> Tensor:

@@ -44,6 +44,13 @@ class SeparableBlock(nn.Module):
         )
         self.bn1, self.bn2, self.downsample = whole.bn1, whole.bn2, whole.downsample
 
+    @classmethod
+    def like(
+        cls, in_channels: int, out_channels: int, stride: int, *, ranks: tuple[int, int]
+    ) -> SeparableBlock:
+        """In place of a `BasicBlock` of this shape."""
+        return cls(BasicBlock(in_channels, out_channels, stride), ranks)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H/stride, W/stride), not negative."""
         shortcut = x if self.downsample is None else self.downsample(x)
