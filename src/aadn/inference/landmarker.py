@@ -25,6 +25,7 @@ from aadn.inference.detections import Detections, Detector
 from aadn.inference.detectors import default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.levelling import Looks, Target, level
+from aadn.inference.runtimes import DeviceName, RuntimeName
 from aadn.inference.weights import load_exported, weights_name
 
 BOX_LIMIT = 2**24
@@ -83,6 +84,8 @@ class Landmarker:
         detector: Detector | None = None,
         *,
         threads: int | None = None,
+        runtime: RuntimeName = "auto",
+        device: DeviceName = "auto",
         max_pixels: int = MAX_PIXELS,
         min_score: float | None = None,
         min_size: float | None = None,
@@ -98,6 +101,11 @@ class Landmarker:
                 scores (N,) alone, see `aadn.inference.detectors`; None for `default_detector()`,
                 made when first needed.
             threads: that compute the network, and the default detector; None for one for each core.
+            runtime: "onnxruntime", or "openvino" from the extra `[openvino]`; "auto" for the
+                faster one of those that are installed, which a trial finds once and
+                `aadn.inference.runtimes` remembers. `backend` says which it is.
+            device: "cpu", or "cuda", "coreml" or "directml" where this ONNX Runtime has it; "auto"
+                likewise. The default detector stays on the processor.
             max_pixels: larger pictures are refused before they are decoded.
             min_score: faces that the default detector scores lower, in [0, 1], are left out.
             min_size: the smallest face that the default detector looks for, in pixels, or below 1
@@ -107,8 +115,9 @@ class Landmarker:
 
         Raises:
             WeightsError: the file is missing, broken or not one of ours.
-            InputError: a number is out of range, or one is given for a backend or a detector that
-                is there.
+            InputError: a number is out of range or a name unknown, this machine lacks the device,
+                or something is given for a backend or a detector that is there.
+            MissingDependencyError: the runtime is not installed.
         """
         for name, number in (("max_pixels", max_pixels), ("max_faces", max_faces)):
             if number is not None and number < 1:
@@ -123,16 +132,20 @@ class Landmarker:
                 "expected min_score= and min_size= without detector=: a detector has its own"
             )
         if weights is None or isinstance(weights, str | Path):
-            self.backend: Backend = load_exported(weights, threads=threads)
+            self.backend: Backend = load_exported(
+                weights, threads=threads, runtime=runtime, device=device
+            )
             self._weights: str | Path | Backend = weights_name(weights)
         else:
-            if threads is not None:
+            if (threads, runtime, device) != (None, "auto", "auto"):
                 raise InputError(
-                    "expected threads= with a name or file only: a backend has its own"
+                    "expected threads=, runtime= and device= with a name or file only: a backend "
+                    "has its own"
                 )
             self.backend = self._weights = weights
         self._detector = detector
         self._threads = threads
+        self._engine = {"runtime": runtime, "device": device}
         self.max_pixels = max_pixels
         self.max_faces = max_faces
         finding = {"min_score": min_score, "min_size": min_size}
@@ -143,6 +156,7 @@ class Landmarker:
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
             "threads": self._threads,
+            **self._engine,
             "max_pixels": self.max_pixels,
             "max_faces": self.max_faces,
             **self._finding,

@@ -1,4 +1,4 @@
-"""An exported network on ONNX Runtime.
+"""An exported network, an ONNX file, on whichever runtime computes it.
 
 What a file holds (`aadn.training.export` writes it): input `images` (N, S, S, 3) uint8 RGB; outputs
 `points` (N, L, 2) float32 crop pixels, `visibility` (N, L), the probability of being seen, and,
@@ -22,7 +22,8 @@ from aadn.faces import Float32
 from aadn.inference.backend import Card, check_crops, chunks
 from aadn.inference.estimates import Estimates
 from aadn.inference.quality import Quality
-from aadn.inference.session import OnnxSession
+from aadn.inference.runtimes import PROCESSOR, Engine
+from aadn.inference.session import Session
 
 OUTPUTS = ("points", "visibility", "occlusion", "uncertainty", "turned")
 """What a file may give, in this order; the first two must be there."""
@@ -36,20 +37,28 @@ class OnnxBackend:
     """
 
     def __init__(
-        self, path: str | Path, *, threads: int | None = None, quality: Quality | None = None
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        engine: Engine = PROCESSOR,
+        quality: Quality | None = None,
     ) -> None:
         """Open an ONNX file of `aadn export`.
 
         Args:
             path: the file.
             threads: that compute it; None for one for each core.
+            engine: which runtime computes it, on which device.
             quality: instead of that of the file's own card.
 
         Raises:
             WeightsError: the file is missing, broken or not one of ours.
-            InputError: fewer than one thread.
+            InputError: fewer than one thread, or a device that is not there.
+            MissingDependencyError: the runtime is not installed.
         """
-        self.session = OnnxSession(path, threads=threads)
+        self.engine = engine
+        self.session = engine.open(Path(path).absolute(), threads)
         card = _card(self.session)
         self.card = card if quality is None else replace(card, quality=quality)
         self._outputs = [name for name in OUTPUTS if name in self.session.outputs]
@@ -80,15 +89,22 @@ class OnnxBackend:
         found = self.session(crops, self._outputs)
         return dict(zip(self._outputs, found, strict=True))
 
+    def __repr__(self) -> str:
+        threads = self.session.threads or "all"
+        return f"OnnxBackend({self.session.path.name}; {self.session.engine}; threads: {threads})"
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.session.path, self.session.threads, self.card.quality)
+        session = self.session
+        return _reopened, (session.path, session.threads, self.engine, self.card.quality)
 
 
-def _reopened(path: Path, threads: int | None, quality: Quality | None) -> OnnxBackend:
-    return OnnxBackend(path, threads=threads, quality=quality)
+def _reopened(
+    path: Path, threads: int | None, engine: Engine, quality: Quality | None
+) -> OnnxBackend:
+    return OnnxBackend(path, threads=threads, engine=engine, quality=quality)
 
 
-def _card(session: OnnxSession) -> Card:
+def _card(session: Session) -> Card:
     """The card of an open file; WeightsError if it is not one of ours."""
     path = session.path
     if "aadn" not in session.metadata:

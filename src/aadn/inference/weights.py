@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from aadn.errors import MissingDependencyError, WeightsError
 from aadn.files import sha256
 from aadn.inference.backend import Backend, quality
 from aadn.inference.onnx import OnnxBackend
+from aadn.inference.runtimes import (
+    DeviceName,
+    Engine,
+    RuntimeName,
+    circumstances,
+    engines,
+    fastest,
+)
 
 FOLDER = Path(__file__).parents[1] / "weights"
 
@@ -19,22 +30,51 @@ EMBEDDED = {"default": FOLDER / "default.onnx"}
 DEFAULT = "default"
 
 
-def load_exported(weights: str | Path | None = None, *, threads: int | None = None) -> OnnxBackend:
+def load_exported(
+    weights: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    runtime: RuntimeName = "auto",
+    device: DeviceName = "auto",
+) -> OnnxBackend:
     """The network of an ONNX file.
 
     Args:
         weights: the name of an embedded network, whose sha256 is checked, or a file of
             `aadn export`; None for the default.
         threads: that compute it; None for one for each core.
+        runtime, device: what computes it; "auto" for the fastest that is there, see
+            `aadn.inference.runtimes`.
 
     Raises:
         WeightsError: the file is missing, broken or not one of ours.
-        InputError: fewer than one thread.
+        InputError: fewer than one thread, an unknown name, or a device that is not there.
+        MissingDependencyError: the runtime is not installed.
     """
+    possible = engines(runtime, device)
     name = _name(weights)
     if name in EMBEDDED:
-        card = _checked_card(EMBEDDED[name])
-        return OnnxBackend(EMBEDDED[name], threads=threads, quality=quality(card.get("quality")))
+        path, told = EMBEDDED[name], quality(_checked_card(EMBEDDED[name]).get("quality"))
+    else:
+        path, told = _exported_file(name), None
+
+    def opened(engine: Engine) -> OnnxBackend:
+        return OnnxBackend(path, threads=threads, engine=engine, quality=told)
+
+    if len(possible) == 1:
+        return opened(possible[0])
+    candidates = {str(engine): partial(opened, engine) for engine in possible}
+    return fastest(candidates, _one_crop, circumstances(path, threads, list(candidates)))
+
+
+def _one_crop(backend: OnnxBackend) -> None:
+    """Run a network once."""
+    size = backend.card.size
+    backend(np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8))
+
+
+def _exported_file(name: str) -> Path:
+    """The file that is named; WeightsError if it cannot be an exported one."""
     if Path(name).suffix.lower() == ".safetensors":
         raise WeightsError(
             f"{name}: is a checkpoint, expected an ONNX file; export it first: "
@@ -45,7 +85,7 @@ def load_exported(weights: str | Path | None = None, *, threads: int | None = No
             f"{name}: no such file, and no embedded network of that name; expected one of "
             f"{', '.join(EMBEDDED)}, or an ONNX file"
         )
-    return OnnxBackend(Path(name), threads=threads)
+    return Path(name)
 
 
 def weights_name(weights: str | Path | None) -> str | Path:
