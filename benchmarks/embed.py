@@ -18,6 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
@@ -30,10 +31,11 @@ from aadn.evaluation.tables import table
 from aadn.files import sha256, write_whole
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import DEFAULT, EMBEDDED
-from aadn.models.checkpoint import Checkpoint, load
+from aadn.models.checkpoint import Checkpoint, load, load_model
 from aadn.occlude.evaluation import Occlude
 from aadn.occlude.evaluation_drawings import skin
 from aadn.occlude.overlay import FaceFrame
+from aadn.paper.cost import multiply_adds
 from aadn.schemes import IBUG68
 from aadn.training.export import export
 
@@ -195,6 +197,12 @@ def halved(made: Checkpoint) -> Checkpoint:
     )
 
 
+def work(checkpoint: Path) -> int:
+    """Multiply-adds of a checkpoint's network for a face."""
+    network, _ = load_model(checkpoint)
+    return multiply_adds(network, torch.zeros(1, 3, network.size, network.size))
+
+
 def described(file: Path, name: str) -> dict[str, str]:
     """What a card says of a file."""
     return {"file": name, "sha256": sha256(file)}
@@ -224,6 +232,7 @@ def main() -> None:
         "version": provenance.get("aadn"),
         "commit": provenance.get("commit"),
         **landmarker.card.to_dict(),
+        "multiply_adds": work(TO_TRAIN_ON),
         "licence": "Weights: research use only, as the data they were trained on. "
         "Code: Apache-2.0.",
         "data": "300-W (AFW, HELEN and LFPW training parts, 2012 faces), 68-point YouTube Faces "

@@ -28,8 +28,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -43,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 from peer_worker import MESH, nearest
 
+from aadn.bench.environments import DLIB, MEDIAPIPE, Peer, UnavailableError, environment, run
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
@@ -59,65 +58,21 @@ Array = NDArray[Any]
 
 COMMON = list(MESH)
 FAN = "https://www.adrianbulat.com/downloads/python-fan/2DFAN4-11f355bf06.pth.tar"
+FACE_ALIGNMENT = Peer("face-alignment", ("face-alignment==1.5.0",))
 LABELS = Path(__file__).with_name("natural_test.json")
-TIME_LIMIT = 3600
-"""Seconds for an installation, and for a peer on one set of pictures."""
 
-
-class Unavailable(Exception):
-    """A peer cannot be installed or run here; the text says why."""
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Another method: what pip installs for it, the boxes it takes, what it downloads to run."""
-
-    name: str
-    requirements: tuple[str, ...]
-    boxes: tuple[str, ...]
-    download: str | None = None
-
-
-PEERS = (
-    # A release that still has `mp.solutions`; its models are in it (Apache-2.0).
-    Peer("MediaPipe Face Mesh", ("mediapipe==0.10.21",), ("detector",)),
-    # The package of dlib's models calls them CC0; their author says that the licence of 300-W
-    # keeps this one out of commercial products.
-    Peer(
-        "dlib",
-        ("dlib-bin==20.0.1.post1", "face_recognition_models==0.3.0", "numpy"),
-        ("truth", "detector"),
-    ),
-    Peer("face-alignment", ("face-alignment==1.5.0",), ("truth",), FAN),
-)
+BOXES = {MEDIAPIPE: ("detector",), DLIB: ("truth", "detector"), FACE_ALIGNMENT: ("truth",)}
+"""The boxes that each peer takes."""
 
 
 def install(peer: Peer, environments: Path) -> Path:
     """The interpreter of a peer's environment, which is made if it is not there yet."""
-    home = environments / peer.requirements[0].replace("==", "-")
-    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    wanted, installed = "\n".join(peer.requirements), home / "installed.txt"
-    if installed.exists() and installed.read_text() == wanted:
-        return python
-    if peer.download:  # before gigabytes of what would be of no use without it
+    if peer is FACE_ALIGNMENT:  # before gigabytes of what would be of no use without its network
         try:
-            urllib.request.urlopen(peer.download, timeout=30).close()
+            urllib.request.urlopen(FAN, timeout=30).close()
         except OSError as error:
-            raise Unavailable(f"{peer.download}: {error}") from None
-    call([sys.executable, "-m", "venv", "--clear", home])
-    call([python, "-m", "pip", "install", "-q", *peer.requirements])
-    installed.write_text(wanted)
-    return python
-
-
-def call(command: Sequence[str | Path]) -> None:
-    """Run a command; Unavailable, with the last line that it wrote, if it fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT)
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"not done after {TIME_LIMIT} s") from None
-    if done.returncode:
-        raise Unavailable((done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1])
+            raise UnavailableError(f"{FAN}: {error}") from None
+    return environment(peer, environments)
 
 
 class Pictures:
@@ -172,7 +127,7 @@ def answer(landmarker: Landmarker, boxes: str, pictures: Pictures) -> Answers:
 def ask(peer: Peer, python: Path, boxes: str, pictures: Pictures) -> Answers:
     """What a peer says."""
     worker, out = Path(__file__).with_name("peer_worker.py"), pictures.file.with_name("answers.npz")
-    call([python, "-I", worker, peer.name, boxes, pictures.file, out])
+    run([python, "-I", worker, peer.name, boxes, pictures.file, out])
     with np.load(out) as given:
         visibility = given["visibility"]
         hidden = visibility < 0.5 if np.isfinite(visibility).any() else None
@@ -224,13 +179,13 @@ def available(environments: Path) -> tuple[dict[tuple[str, str], Method], dict[s
         ("aadn", boxes): partial(answer, landmarker, boxes) for boxes in ("truth", "detector")
     }
     reasons = {}
-    for peer in PEERS:
+    for peer, kinds in BOXES.items():
         try:
             python = install(peer, environments)
-        except Unavailable as error:
+        except UnavailableError as error:
             reasons[peer.name] = str(error)
             continue
-        for boxes in peer.boxes:
+        for boxes in kinds:
             methods[peer.name, boxes] = partial(ask, peer, python, boxes)
     return methods, reasons
 
@@ -248,7 +203,7 @@ def measure(data: Path, environments: Path) -> list[dict[str, Any]]:
             for name, boxes in list(methods):
                 try:
                     answers = methods[name, boxes](pictures)
-                except Unavailable as error:
+                except UnavailableError as error:
                     reasons[name] = str(error)
                     del methods[name, boxes]
                     continue

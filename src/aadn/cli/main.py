@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "detect": "Detect",
+    "bench": "Bench",
     "train": "Train",
     "evaluate": "Evaluate",
     "evaluate-detector": "EvaluateDetector",

@@ -157,21 +157,21 @@ def circumstances(path: Path, threads: int | None, names: list[str]) -> str:
             "candidates": names,
             "threads": threads,
             "cores": os.cpu_count(),
-            "processor": _processor(),
+            "processor": processor(flags=True),
             "versions": versions,
         }
     )
 
 
-def _processor() -> str:
-    """The processor's name and abilities, as far as the system says them."""
+def processor(*, flags: bool = False) -> str:
+    """The processor's name, and with `flags` what it can do, as far as the system says it."""
+    kinds = ("model name", "flags", "Features") if flags else ("model name",)
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        kinds = "model name", "flags", "Features"
-        said = dict.fromkeys(line for line in lines if line.startswith(kinds))
-        if said:
-            return "\n".join(said)
-    return f"{platform.machine()} {platform.processor()}"
+        found = dict.fromkeys(line for line in lines if line.startswith(kinds))
+        if found:
+            return "\n".join(line.partition(":")[2].strip() for line in found)
+    return f"{platform.machine()} {platform.processor()}".strip()
 
 
 def _times(runs: Mapping[str, Callable[[], Any]]) -> dict[str, float]:

@@ -120,6 +120,15 @@ def load_weights(weights: str | Path | None = None) -> Backend:
     return TorchBackend.load(path)
 
 
+def multiply_adds(weights: str | Path | None = None) -> float | None:
+    """How many an embedded network takes for a face; None for another file, which does not say."""
+    name = _name(weights)
+    if name not in EMBEDDED:
+        return None
+    said = _checked_card(EMBEDDED[name]).get("multiply_adds")
+    return None if said is None else float(said)
+
+
 def digest(weights: str | Path | None = None) -> str:
     """sha256 of a network's file, named as in `load_weights`."""
     name = _name(weights)

@@ -1,0 +1,1 @@
+"""How long it takes, beside others on the same machine in the same run."""
