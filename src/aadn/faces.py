@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import weakref
@@ -345,6 +344,8 @@ class Faces(_States):
 
     def _repr_html_(self) -> str:
         """For notebooks: the picture, where it is still at hand, with dots and rings on it."""
+        import html  # whose list of entities only notebooks need
+
         text = f"<pre>{html.escape(repr(self))}</pre>"
         try:
             given = self.picture() if self.picture else None

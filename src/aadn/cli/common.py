@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Protocol, TextIO
+from typing import TYPE_CHECKING, Annotated, Protocol, TextIO
 
 import tyro
-from tqdm import tqdm
 
-from aadn.data.release import Benchmark
 from aadn.errors import AadnError, MissingDependencyError, OutputError
+
+if TYPE_CHECKING:
+    from aadn.data.release import Benchmark
 
 
 class UsageError(AadnError):
@@ -42,6 +43,11 @@ Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metava
 
 def tell(line: str, stream: TextIO | None = None) -> None:
     """Print a line on stderr, or another stream, above a progress bar if there is one."""
+    if "tqdm" not in sys.modules:  # no bar, and none is needed to print
+        print(line, file=stream or sys.stderr)
+        return
+    from tqdm import tqdm
+
     # Without tqdm's lock: Ctrl-C while that is taken would end in its RuntimeError.
     tqdm.write(line, file=stream or sys.stderr, nolock=True)
 

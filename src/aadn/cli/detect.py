@@ -6,13 +6,12 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 import tyro
-from tqdm import tqdm
 
 from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
 from aadn.cli.other_detectors import other_detector
@@ -182,16 +181,15 @@ class Detect:
         self, places: dict[Path, Place], sources: dict[Path, Path | bytes], tally: _Tally
     ) -> None:
         landmarker = self._landmarker(1 if len(places) > 1 else self.threads)
-        hidden = True if self.quiet or len(places) == 1 else None
-        bar = tqdm(places, unit="picture", disable=hidden)
-        with self._open_tables(landmarker.card, tally) as tables, bar:
+        bar = self._bar(places)
+        with self._open_tables(landmarker.card, tally) as tables, bar as paths:
             looks = ahead(
                 lambda path: self._look(landmarker, sources[path], places[path]),
                 places,
                 self._workers(len(places)),
                 _Look.size,
             )
-            for path, look in zip(bar, looks, strict=True):
+            for path, look in zip(paths, looks, strict=True):
                 result = look.result
                 if result.error is not None and path == STDIN:
                     result = replace(result, error=_of_stdin(result.error))
@@ -209,6 +207,14 @@ class Detect:
                         tables.remove(table)
                 if result.faces is not None and not self.quiet:
                     self._say(_summary(path, result))
+
+    def _bar(self, places: dict[Path, Place]) -> Any:
+        """The pictures; where there are several, a bar shows how many are done."""
+        if self.quiet or len(places) == 1:
+            return nullcontext(places)
+        from tqdm import tqdm  # which loads much
+
+        return tqdm(places, unit="picture", disable=None)
 
     def _workers(self, pictures: int) -> int:
         """How many pictures are looked at at a time, each by one thread."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -23,7 +25,8 @@ def ahead(
 ) -> Iterator[Done]:
     """What a function makes of each item, in order.
 
-    So many items are worked on at a time, each by a thread, as many more are asked for, and what is
+    One worker is who asks: each item is asked for when its result is. Of more,
+    so many items are worked on at a time, each by a thread, as many more are asked for, and what is
     done waits up to WAITING bytes. An exception of the function, or of the items' iterator, comes
     in its place in the order and ends it. When the iterator is closed, what has not begun is left
     undone.
@@ -34,6 +37,11 @@ def ahead(
         workers: 1 or more.
         size: bytes of memory that something done keeps.
     """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # which loads much
+
     waiting: deque[Future[Done]] = deque()
     left = iter(items)
     ended: Exception | None = None
@@ -61,6 +69,8 @@ def ahead(
 
 def _room(waiting: deque[Future[Done]], workers: int, size: Callable[[Done], int]) -> bool:
     """Whether another item may be begun; waits where that may change before one is given out."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     while True:
         busy = [future for future in waiting if not future.done()]
         if len(busy) < 2 * workers:  # one after another for each, should the reader be slow

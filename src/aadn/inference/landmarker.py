@@ -326,8 +326,6 @@ class Landmarker:
         if workers < 1:
             raise InputError(f"expected 1 worker or more, got {workers}")
         rows = _each(images, boxes, angles)
-        if workers == 1:
-            return (self._result(*row) for row in rows)
         return ahead(lambda row: self._result(*row), rows, workers, Result.size)
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -147,6 +146,8 @@ def circumstances(path: Path, threads: int | None, names: list[str]) -> str:
 
     Raises WeightsError if the network's file cannot be read.
     """
+    from importlib.metadata import PackageNotFoundError, version  # which loads much
+
     versions = {}
     for package in ("aadn", "onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "openvino"):
         with suppress(PackageNotFoundError):
