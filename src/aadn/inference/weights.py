@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,19 @@ from aadn.errors import MissingDependencyError, WeightsError
 from aadn.files import sha256
 from aadn.inference.backend import Backend, quality
 from aadn.inference.onnx import OnnxBackend
+from aadn.inference.quality import Quality
 from aadn.inference.runtimes import (
+    USUAL_PRECISION,
     DeviceName,
     Engine,
+    Precision,
     RuntimeName,
+    chosen,
     circumstances,
     engines,
     fastest,
 )
+from aadn.inference.session import read
 
 FOLDER = Path(__file__).parents[1] / "weights"
 
@@ -36,6 +43,7 @@ def load_exported(
     threads: int | None = None,
     runtime: RuntimeName = "auto",
     device: DeviceName = "auto",
+    precision: Precision = "auto",
 ) -> OnnxBackend:
     """The network of an ONNX file.
 
@@ -45,26 +53,78 @@ def load_exported(
         threads: that compute it; None for one for each core.
         runtime, device: what computes it; "auto" for the fastest that is there, see
             `aadn.inference.runtimes`.
+        precision: "fp32"; "int8" for the file NAME.int8.onnx beside NAME.onnx; "auto" for the
+            faster one of an embedded network that has both, else for fp32.
 
     Raises:
         WeightsError: the file is missing, broken or not one of ours.
         InputError: fewer than one thread, an unknown name, or a device that is not there.
         MissingDependencyError: the runtime is not installed.
     """
+    precision = chosen(precision, Precision, USUAL_PRECISION)
     possible = engines(runtime, device)
     name = _name(weights)
-    if name in EMBEDDED:
-        path, told = EMBEDDED[name], quality(_checked_card(EMBEDDED[name]).get("quality"))
+    files = _embedded(name) if name in EMBEDDED else _exported(_exported_file(name))
+    if precision == "auto":
+        files = files if name in EMBEDDED else {"fp32": files["fp32"]}
+    elif precision in files:
+        files = {precision: files[precision]}
     else:
-        path, told = _exported_file(name), None
+        raise WeightsError(
+            f"{name}: there is no {int8_file(Path(name)).name} beside it; `aadn export "
+            "--int8 FOLDER` makes one, or take precision='fp32'"
+        )
+    candidates = {
+        f"{kind} {engine}": partial(file.open, threads, engine)
+        for kind, file in files.items()
+        for engine in possible
+    }
+    if len(candidates) == 1:
+        return next(iter(candidates.values()))()
+    network = " ".join(file.digest() for file in files.values())
+    return fastest(candidates, _one_crop, circumstances(network, threads, list(candidates)))
 
-    def opened(engine: Engine) -> OnnxBackend:
-        return OnnxBackend(path, threads=threads, engine=engine, quality=told)
 
-    if len(possible) == 1:
-        return opened(possible[0])
-    candidates = {str(engine): partial(opened, engine) for engine in possible}
-    return fastest(candidates, _one_crop, circumstances(path, threads, list(candidates)))
+def int8_file(path: Path) -> Path:
+    """Where a network in int8 lies: beside that in float32."""
+    return path.with_suffix(f".int8{path.suffix}")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A network's file, and what an embedded one's card says of it."""
+
+    path: Path
+    sha256: str | None = None
+    quality: Quality | None = None
+
+    def digest(self) -> str:
+        """The sha256 that it should have."""
+        return self.sha256 or hashlib.sha256(read(self.path)).hexdigest()
+
+    def open(self, threads: int | None, engine: Engine) -> OnnxBackend:
+        if self.sha256 is not None:
+            _check(self.path, self.sha256)
+        return OnnxBackend(self.path, threads=threads, engine=engine, quality=self.quality)
+
+
+def _embedded(name: str) -> dict[str, _File]:
+    """The files of an embedded network, by precision."""
+    path = EMBEDDED[name]
+    card = _card(path)
+    told = quality(card.get("quality"))
+    files = {"fp32": _File(path, card["sha256"], told)}
+    if "int8" in card:
+        files["int8"] = _File(int8_file(path), card["int8"]["sha256"], told)
+    return files
+
+
+def _exported(path: Path) -> dict[str, _File]:
+    """A file of the user's, and that in int8 if it lies beside it."""
+    files = {"fp32": _File(path)}
+    if int8_file(path).exists():
+        files["int8"] = _File(int8_file(path))
+    return files
 
 
 def _one_crop(backend: OnnxBackend) -> None:
@@ -95,16 +155,17 @@ def weights_name(weights: str | Path | None) -> str | Path:
 
 
 def load_weights(weights: str | Path | None = None) -> Backend:
-    """The network of an exported file, as `load_exported`, or of a `.safetensors` checkpoint.
+    """The network of an exported file, or of a `.safetensors` checkpoint, to be measured.
+
+    An exported one runs in float32 on ONNX Runtime and the processor, so that figures do not depend
+    on the machine.
 
     Raises WeightsError for a file that is missing, broken or of another kind, and
     MissingDependencyError if a checkpoint is given and PyTorch is not installed.
     """
     path = Path(_name(weights))
-    if str(path) in EMBEDDED:
-        return load_exported(weights)
-    if path.suffix.lower() == ".onnx":
-        return load_exported(path)
+    if str(path) in EMBEDDED or path.suffix.lower() == ".onnx":
+        return load_exported(weights, runtime="onnxruntime", device="cpu", precision="fp32")
     if path.suffix.lower() != ".safetensors":
         raise WeightsError(
             f"{path}: expected an .onnx file of 'aadn export' or a .safetensors checkpoint of "
@@ -125,7 +186,7 @@ def multiply_adds(weights: str | Path | None = None) -> float | None:
     name = _name(weights)
     if name not in EMBEDDED:
         return None
-    said = _checked_card(EMBEDDED[name]).get("multiply_adds")
+    said = _card(EMBEDDED[name]).get("multiply_adds")
     return None if said is None else float(said)
 
 
@@ -139,16 +200,21 @@ def _name(weights: str | Path | None) -> str:
     return DEFAULT if weights is None else str(weights)
 
 
-def _checked_card(path: Path) -> dict[str, Any]:
-    """An embedded file's card; WeightsError unless the file is the one that it describes."""
+def _card(path: Path) -> dict[str, Any]:
+    """An embedded file's card, which has its sha256."""
     card = path.with_suffix(".json")
     try:
         content: dict[str, Any] = json.loads(card.read_text("utf-8"))
-        expected = content["sha256"]
+        _ = content["sha256"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(
             f"{card}: the embedded model's card cannot be read ({error}); reinstall aadn"
         ) from None
+    return content
+
+
+def _check(path: Path, expected: str) -> None:
+    """Raise WeightsError unless an embedded file is the one that its card describes."""
     try:
         got = sha256(path)
     except OSError as error:
@@ -161,4 +227,3 @@ def _checked_card(path: Path) -> dict[str, Any]:
             f"{path}: the embedded model is not the one its card describes (sha256 {got}, "
             f"expected {expected}); reinstall aadn"
         )
-    return content

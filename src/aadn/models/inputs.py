@@ -17,6 +17,13 @@ def normalise(images: Tensor) -> Tensor:
     return (images - mean) / std
 
 
+def denormalise(images: Tensor) -> Tensor:
+    """The inverse of `normalise`."""
+    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
+    return images * std + mean
+
+
 def fold_deviation(first: nn.Conv2d) -> None:
     """Change a network's first convolution so that it takes what `centred` gives."""
     deviation = 255 * first.weight.new_tensor(STD).view(1, 3, 1, 1)
