@@ -137,6 +137,14 @@ def test_what_is_hardly_faster_does_not_replace_the_usual_one() -> None:
     assert chosen({"usual": 0.0100, "other": 0.0097})[0] == "usual"
 
 
+def test_one_that_costs_more_to_open_must_be_much_faster() -> None:
+    times = {"usual": 0.010, "other": 0.008}
+    for share, best in ((0.9, "other"), (0.6, "usual")):
+        candidates, key = waits(times, []), json.dumps(share)
+        found = fastest(candidates, lambda name: time.sleep(times[name]), key, {"other": share})
+        assert found == best
+
+
 def test_without_a_folder_a_process_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE, "/dev/null/nowhere")
     assert chosen({"slow": 0.006, "fast": 0.001})[1] == ["slow", "fast"]
@@ -205,7 +213,7 @@ def test_of_an_embedded_network_the_faster_precision_is_taken(
     twins.with_suffix(".json").write_text(json.dumps(card), "utf-8")
     asked: list[list[str]] = []
 
-    def last(candidates: Any, run: Any, key: str) -> Any:
+    def last(candidates: Any, run: Any, key: str, shares: Any) -> Any:
         asked.append(list(candidates))
         return candidates[asked[-1][-1]]()
 

