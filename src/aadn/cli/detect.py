@@ -38,8 +38,8 @@ MAX_BYTES = 1 << 30
 class Names(tuple[str, ...]):
     """What is named on the command line.
 
-    To check defaults of plain tuples and of `X | None`, tyro loads a library, which takes as long as
-    a face: so here are `Names` and `Optional[X]`.
+    To check defaults of plain tuples and of `X | None`, tyro loads a library that takes longer than
+    a face does; so here are `Names` and `Optional[X]`.
     """
 
 
