@@ -96,7 +96,7 @@ LITE = Layout(
     {
         "stage1": _inverted(2, 2),
         "stage2": _inverted(2, 2, 2),
-        "stage3": _inverted(3, 3, 3),
+        "stage3": _inverted(3, 2, 2),
         "up2": _inverted(2),
         "up1": _inverted(2),
     },
