@@ -224,6 +224,26 @@ def test_the_options_of_the_default_detector(monkeypatch: pytest.MonkeyPatch) ->
     assert given[2] == {"threads": None}
 
 
+def test_a_fast_network_looks_for_larger_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def made(**options: Any) -> Any:
+        given.append(options)
+        return two_boxes
+
+    monkeypatch.setattr(module, "default_detector", made)
+    monkeypatch.setattr(module, "SMALLEST", {"default": 0.25})
+    picture = dotted((50, 60))
+    for landmarker in (Landmarker(), Landmarker("default", min_size=9), Landmarker(StubBackend())):
+        landmarker.detect(picture)
+    sizes = [options.get("min_size") for options in given]
+    assert sizes == [0.25, 9, None]
+    pickle.loads(pickle.dumps(Landmarker())).detect(picture)
+    assert given[-1]["min_size"] == 0.25
+    Landmarker(detector=two_boxes).detect(picture)
+    assert len(given) == 4
+
+
 def test_options_out_of_range_are_found_at_once() -> None:
     for options, message in (
         ({"min_score": 2}, "minimum score in"),

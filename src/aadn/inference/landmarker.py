@@ -27,7 +27,7 @@ from aadn.inference.detectors import default_detector
 from aadn.inference.estimates import Estimates
 from aadn.inference.levelling import Looks, Target, level
 from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
-from aadn.inference.weights import load_exported, weights_name
+from aadn.inference.weights import SMALLEST, load_exported, weights_name
 
 BOX_LIMIT = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
@@ -114,7 +114,8 @@ class Landmarker:
             max_pixels: larger pictures are refused before they are decoded.
             min_score: faces that the default detector scores lower, in [0, 1], are left out.
             min_size: the smallest face that the default detector looks for, in pixels, or below 1
-                as a share of the picture's longer side.
+                as a share of the picture's longer side; None for about a 32nd of it, beside the
+                network "lite" a 16th.
             max_faces: at most so many faces are taken of a picture, those of the best scores, by
                 whatever detector finds them.
 
@@ -155,8 +156,11 @@ class Landmarker:
         self.max_faces = max_faces
         finding = {"min_score": min_score, "min_size": min_size}
         self._finding = {name: value for name, value in finding.items() if value is not None}
+        if detector is None and isinstance(self._weights, str) and self._weights in SMALLEST:
+            self._finding.setdefault("min_size", SMALLEST[self._weights])
         # With numbers to check at once, else when it is needed.
-        self._default = self._made() if self._finding else None
+        asked = any(value is not None for value in finding.values())
+        self._default = self._made() if asked else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
