@@ -234,8 +234,8 @@ def test_a_fast_network_looks_for_larger_faces(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "default_detector", made)
     monkeypatch.setattr(module, "SMALLEST", {"default": 0.25})
     picture = dotted((50, 60))
-    for landmarker in (Landmarker(), Landmarker("default", min_size=9), Landmarker(StubBackend())):
-        landmarker.detect(picture)
+    for weights, options in ((None, {}), ("default", {"min_size": 9}), (StubBackend(), {})):
+        Landmarker(weights, **options).detect(picture)  # type: ignore[arg-type]
     sizes = [options.get("min_size") for options in given]
     assert sizes == [0.25, 9, None]
     pickle.loads(pickle.dumps(Landmarker())).detect(picture)
