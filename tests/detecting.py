@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from aadn.cli.main import main
+from aadn.images import Copy
+from aadn.inference import landmarker
 
 FloatArray = NDArray[np.float64]
+
+
+def read_by(monkeypatch: pytest.MonkeyPatch, read: Callable[..., NDArray[np.uint8]]) -> None:
+    """Let a Landmarker read pictures by a function."""
+    monkeypatch.setattr(landmarker, "load_image", read)
+    monkeypatch.setattr(
+        landmarker, "load_copy", lambda source, longest, **options: Copy(read(source, **options))
+    )
 
 
 def find(image: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:

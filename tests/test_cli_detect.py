@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from detecting import find, picture, process, run
+from detecting import find, picture, process, read_by, run
 from numpy.typing import NDArray
 from stub_network import write_stub
 from tqdm import tqdm
@@ -305,7 +305,7 @@ def test_ctrl_c_keeps_what_is_done(
             raise KeyboardInterrupt
         return load_image(path)
 
-    monkeypatch.setattr(landmarker, "load_image", read)
+    read_by(monkeypatch, read)
     code, _, err = run(
         capsys, "detect", *paths, "--weights", weights, "--json", tmp_path / "a.json"
     )
@@ -338,7 +338,7 @@ def test_a_fault_of_ours_keeps_what_is_done(
     def read(path: Path, **_: Any) -> NDArray[np.uint8]:
         return load_image(path) if path == paths[0] else 1 // 0  # type: ignore[return-value]
 
-    monkeypatch.setattr(landmarker, "load_image", read)
+    read_by(monkeypatch, read)
     with pytest.raises(ZeroDivisionError):
         main(["detect", *map(str, paths), "--weights", weights, "--json", f"{tmp_path}/a.json"])
     assert len(json.loads((tmp_path / "a.json").read_text())["images"]) == 1
@@ -350,7 +350,7 @@ def test_too_little_memory_for_one_picture(
     def read(path: Path, **_: Any) -> NDArray[np.uint8]:
         raise MemoryError
 
-    monkeypatch.setattr(landmarker, "load_image", read)
+    read_by(monkeypatch, read)
     code, _, err = run(capsys, "detect", picture(tmp_path / "a.png"), "--weights", weights)
     assert code == 4
     assert "not enough memory" in err

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from detecting import find, picture, process, run
+from detecting import find, picture, process, read_by, run
 from stub_network import write_stub
 
 import aadn.cli.detect
@@ -249,7 +249,7 @@ def test_more_pixels_than_allowed(
         limits.append(max_pixels)
         return load_image(path)
 
-    monkeypatch.setattr(landmarker, "load_image", read)
+    read_by(monkeypatch, read)
     path = picture(tmp_path / "a.png")
     assert run(capsys, "detect", path, "--weights", weights, "--max-pixels", 12345)[0] == 0
     assert limits == [12345]
@@ -444,7 +444,7 @@ def test_cut_off_at_the_first_picture_the_results_are_empty(
     def read(path: Path, **_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(landmarker, "load_image", read)
+    read_by(monkeypatch, read)
     path, table = picture(tmp_path / "a.png"), tmp_path / "old"
     table.write_text("older")
     arguments = ["detect", str(path), "--weights", weights, f"--{kind}", str(table)]

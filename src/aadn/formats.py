@@ -184,6 +184,19 @@ def check(picture: ImageFile, data: bytes) -> None:
         )
 
 
+def shrink(picture: ImageFile, longest: int) -> None:
+    """Let a JPEG be decoded 2, 4 or 8 times smaller, its longer side no shorter than `longest`.
+
+    Other formats, and sides that cannot be divided so, stay as they are.
+    """
+    width, height = picture.size
+    for factor in (8, 4, 2):
+        whole = width % factor == height % factor == 0
+        if isinstance(picture, _Jpeg) and whole and max(width, height) // factor >= longest:
+            picture.draft(picture.mode, (width // factor, height // factor))
+            return
+
+
 def cut_off() -> ImageError:
     """The error, without the file's name, for a file that ends too early."""
     return ImageError("the picture is cut off before its end; copy it again")

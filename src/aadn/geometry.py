@@ -109,6 +109,13 @@ class Crop:
         """The crop (size, size, 3) of an RGB picture (H, W, 3), see `warp`."""
         return warp(image, self.matrix, self.size)
 
+    def of_smaller(self, factor: int) -> Crop:
+        """The same crop, of a copy of the picture that is so many times smaller."""
+        linear, shift = self.matrix[:, :2], self.matrix[:, 2]
+        # A pixel of the copy spans factor × factor pixels.
+        offset = shift + linear @ np.full(2, (factor - 1) / 2)
+        return Crop(np.column_stack([linear * factor, offset]), self.size)
+
     def to_crop(self, points: NDArray[np.floating]) -> FloatArray:
         """Picture pixels (..., 2) to crop pixels."""
         return transform(points, self.matrix)

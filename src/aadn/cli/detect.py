@@ -244,7 +244,7 @@ class Detect:
 
     def _look(self, landmarker: Landmarker, source: Path | bytes, place: Place) -> _Look:
         """A picture's faces, and the picture with them drawn on it if it is to be written."""
-        (result,) = landmarker.stream([source])
+        (result,) = landmarker.stream([source], keep=place.drawn is not None)
         if result.faces is None or result.image is None or place.drawn is None:
             return _Look(result)
         try:
@@ -336,7 +336,7 @@ class _Look:
 
     def size(self) -> int:
         """Bytes of pictures in memory."""
-        return self.result.size() + len(self.drawn or b"")
+        return self.result.memory() + len(self.drawn or b"")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,15 +20,21 @@ from numpy.typing import ArrayLike, NDArray
 from aadn.errors import AadnError, ImageError, InputError, NetworkError
 from aadn.faces import OCCLUSION_GRID, TURNED_THRESHOLD, Face, Faces
 from aadn.geometry import Crop, wrapped
-from aadn.images import MAX_PIXELS, Image, Source, load_image
+from aadn.images import MAX_PIXELS, Copy, Image, Source, load_copy, load_image
 from aadn.inference.ahead import WAITING, ahead
 from aadn.inference.backend import CHUNK, Backend, Card
 from aadn.inference.detections import Detections, Detector
 from aadn.inference.detectors import default_detector
 from aadn.inference.estimates import Estimates
+from aadn.inference.face_proposals import FINDS, SIDE
 from aadn.inference.levelling import Looks, Target, level
 from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
 from aadn.inference.weights import SMALLEST, load_exported, weights_name
+
+ENOUGH = 2 * SIDE
+"""Pixels of a picture's longer side that are enough to find its faces: twice those of the copy that
+the detector looks at (our choice). What it finds is then cut out of the whole picture where that
+has more to show."""
 
 BOX_LIMIT = 2**24
 """Box coordinates are smaller, in pixels: beyond, float32 does not tell neighbours apart."""
@@ -39,9 +46,10 @@ class Result:
 
     Attributes:
         source: what was given for it.
-        image: (H, W, 3) uint8 RGB, or None if it could not be read.
+        image: (H, W, 3) uint8 RGB; None if it could not be read, or was not to be kept.
         faces: what was found, or None on an error.
         error: why there are no faces, or None.
+        size: width and height of the picture, or None if it could not be read.
 
     Examples:
         >>> from aadn import Landmarker
@@ -55,8 +63,9 @@ class Result:
     image: Image | None = None
     faces: Faces | None = None
     error: AadnError | None = None
+    size: tuple[int, int] | None = None
 
-    def size(self) -> int:
+    def memory(self) -> int:
         """Bytes of its picture in memory."""
         return 0 if self.image is None else self.image.nbytes
 
@@ -203,7 +212,7 @@ class Landmarker:
             NetworkError: the network gives NaN.
         """
         with _enough_memory():
-            return self._answers([self._found(image, self._load(image), boxes, angles)])[0]
+            return self._answers([self._found(image, self._copy(image, boxes), boxes, angles)])[0]
 
     def detect(self, image: Source) -> Detections:
         """The faces that the detector finds in a picture: boxes (N, 4), scores and angles (N,).
@@ -241,7 +250,7 @@ class Landmarker:
             NetworkError: the network gives NaN.
         """
         given = _given(boxes, angles, np.float64)
-        return self._answers([_Request.of(_picture(image), given)])[0]
+        return self._answers([_Request.of(Copy(_picture(image)), given)])[0]
 
     def align_each(
         self,
@@ -263,7 +272,7 @@ class Landmarker:
         """
         requests = (
             _Request.of(
-                _picture(image),
+                Copy(_picture(image)),
                 _given(np.asarray(box)[None], angle[0] if angle else None, np.float64),
                 exact=not level,
             )
@@ -294,7 +303,7 @@ class Landmarker:
         """
         with _enough_memory():
             requests = (
-                self._found(source, self._load(source), *own)
+                self._found(source, self._copy(source, own[0]), *own)
                 for source, *own in _each(images, boxes, angles)
             )
             return list(self._answers_of(requests))
@@ -306,6 +315,7 @@ class Landmarker:
         angles: Iterable[ArrayLike | None] | None = None,
         *,
         workers: int = 1,
+        keep: bool = True,
     ) -> Iterator[Result]:
         """The faces of any number of pictures, in order.
 
@@ -325,6 +335,7 @@ class Landmarker:
                 not known.
             workers: how many pictures are looked at at a time; a detector of yours must then be
                 safe to call from several threads.
+            keep: whether results have their picture. Without, large JPEGs are read faster.
 
         Raises:
             InputError: `images` is a single picture, there are angles without boxes, or fewer than
@@ -334,7 +345,7 @@ class Landmarker:
         if workers < 1:
             raise InputError(f"expected 1 worker or more, got {workers}")
         rows = _each(images, boxes, angles)
-        return ahead(lambda row: self._result(*row), rows, workers, Result.size)
+        return ahead(lambda row: self._result(*row, keep=keep), rows, workers, Result.memory)
 
     def crops(self, crops: NDArray[np.uint8]) -> Faces:
         """The landmarks of ready-made crops, one face each, in crop pixels.
@@ -353,15 +364,18 @@ class Landmarker:
         looks = Looks(self._estimates(crops), [whole] * count, np.zeros(count), crops)
         return self._faces([looks], np.tile(box, (count, 1)), np.ones(count))
 
-    def _result(self, source: Source, boxes: ArrayLike | None, angles: ArrayLike | None) -> Result:
-        image = None
+    def _result(
+        self, source: Source, boxes: ArrayLike | None, angles: ArrayLike | None, *, keep: bool
+    ) -> Result:
+        image = size = None
         try:
             with _enough_memory():
-                image = self._load(source)
-                request = self._found(source, image, boxes, angles)
-                return Result(source, image, self._answers([request])[0])
+                copy = Copy(self._load(source)) if keep else self._copy(source, boxes)
+                image, size = copy.image if keep else None, copy.size
+                request = self._found(source, copy, boxes, angles)
+                return Result(source, image, self._answers([request])[0], size=size)
         except AadnError as error:
-            return Result(source, image, error=error)
+            return Result(source, image, error=error, size=size)
 
     def _made(self) -> Detector:
         return default_detector(**self._finding, threads=self._threads)
@@ -369,8 +383,20 @@ class Landmarker:
     def _load(self, source: Source) -> Image:
         return load_image(source, max_pixels=self.max_pixels)
 
+    def _copy(self, source: Source, boxes: ArrayLike | None) -> Copy:
+        """A picture as large as is needed to find its faces, or whole.
+
+        Only the default detector is known to need no more than its copies of a picture have.
+        """
+        smallest = self._finding.get("min_size")
+        pixels = smallest is not None and smallest >= 1
+        if boxes is not None or self._detector is not None or pixels:
+            return Copy(self._load(source))
+        longest = max(ENOUGH, FINDS / smallest if smallest else 0)
+        return load_copy(source, math.ceil(longest), max_pixels=self.max_pixels)
+
     def _found(
-        self, source: Source, image: Image, boxes: ArrayLike | None, angles: ArrayLike | None
+        self, source: Source, image: Copy, boxes: ArrayLike | None, angles: ArrayLike | None
     ) -> _Request:
         """A picture's faces where the caller or the detector says."""
         if boxes is not None:
@@ -380,7 +406,10 @@ class Landmarker:
         elif angles is not None:
             raise InputError("expected angles= together with the boxes= of which they are")
         else:
-            request = _Request.of(image, self.detect(image), exact=False)
+            found, factor = self.detect(image.image), image.factor
+            if factor > 1:
+                found = found._replace(boxes=(found.boxes + 0.5) * factor - 0.5)
+            request = _Request.of(image, found, exact=False)
         return replace(request, picture=_reminder(source, self.max_pixels))
 
     def _answers_of(self, requests: Iterable[_Request]) -> Iterator[Faces]:
@@ -476,7 +505,7 @@ class _Request:
     corrected.
     """
 
-    image: Image
+    image: Copy
     boxes: NDArray[np.floating]
     scores: NDArray[np.floating]
     angles: NDArray[np.floating]
@@ -484,7 +513,7 @@ class _Request:
     picture: Callable[[], Source | None] | None = None
 
     @classmethod
-    def of(cls, image: Image, found: Detections, *, exact: bool = True) -> _Request:
+    def of(cls, image: Copy, found: Detections, *, exact: bool = True) -> _Request:
         return cls(image, *found, exact)
 
     @property
@@ -497,7 +526,7 @@ class _Request:
     @property
     def size(self) -> int:
         """Bytes that it keeps in memory."""
-        return self.image.nbytes if len(self.boxes) else 0
+        return self.image.image.nbytes if len(self.boxes) else 0
 
 
 def _rebuilt(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.geometry import Crop, FloatArray, wrapped
-from aadn.images import Image
+from aadn.images import Copy
 from aadn.inference.backend import Card
 from aadn.inference.estimates import Estimates
 from aadn.schemes import Scheme
@@ -40,7 +40,7 @@ class Target(NamedTuple):
     not corrected.
     """
 
-    image: Image
+    image: Copy
     box: NDArray[np.floating]
     angle: float
     exact: bool
@@ -126,7 +126,7 @@ def _look(ask: Ask, card: Card, targets: Sequence[Target], angles: FloatArray) -
     ]
     pixels = np.empty((len(crops), card.size, card.size, 3), np.uint8)
     for row, (target, crop) in enumerate(zip(targets, crops, strict=True)):
-        pixels[row] = crop.cut(target.image)
+        pixels[row] = target.image.cut(crop)
     return Looks(ask(pixels), crops, angles, pixels)
 
 

@@ -78,9 +78,9 @@ def picture_dict(name: str | Path, result: Result) -> dict[str, Any]:
 
     The faces are as in `aadn.Face.to_dict`.
     """
-    if result.faces is None or result.image is None:
+    if result.faces is None or result.size is None:
         return {"image": str(name), "error": str(result.error)}
-    height, width = result.image.shape[:2]
+    width, height = result.size
     faces = result.faces.to_dict()["faces"]
     return {"image": str(name), "width": width, "height": height, "faces": faces}
 
