@@ -51,6 +51,7 @@ from aadn.evaluation.tables import number, table
 from aadn.files import write_whole
 from aadn.geometry import beyond
 from aadn.inference.landmarker import Landmarker
+from aadn.inference.weights import EMBEDDED, load_weights
 from aadn.occlude.evaluation import Occlude, occlude_picture, occluder_rng
 from aadn.schemes import IBUG68
 
@@ -174,10 +175,11 @@ def mean(values: Array) -> float | None:
 
 def available(environments: Path) -> tuple[dict[tuple[str, str], Method], dict[str, str]]:
     """By name and boxes what can be asked here, and by name why others cannot."""
-    landmarker = Landmarker()
-    methods: dict[tuple[str, str], Method] = {
-        ("aadn", boxes): partial(answer, landmarker, boxes) for boxes in ("truth", "detector")
-    }
+    methods: dict[tuple[str, str], Method] = {}
+    for name in EMBEDDED:
+        landmarker = Landmarker(load_weights(name))
+        for boxes in ("truth", "detector"):
+            methods[f"aadn {name}", boxes] = partial(answer, landmarker, boxes)
     reasons = {}
     for peer, kinds in BOXES.items():
         try:

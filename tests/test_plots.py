@@ -17,6 +17,7 @@ from aadn.evaluation.plots import (
     plot_bars,
     plot_ced,
     plot_detection,
+    plot_error_over_time,
     plot_maps,
     plot_reliability,
 )
@@ -28,19 +29,23 @@ MAP = np.linspace(0, 1, 49).reshape(7, 7)
 DIAGRAM = ([0.1, np.nan, 0.9], [0.0, np.nan, 1.0], [1000, 0, 234])
 
 
+TIMES = {"small": (1.5, 9.0), "large": (15.0, 4.5)}
+
+
 def draw_all(folder: Path) -> list[Path]:
     plot_ced({"all": [1.0, 2.0], "common": [1.0]}, folder / "ced.svg")
     plot_bars({"plain": 1.5, "r = 16": 2.25}, folder / "bars.svg", ylabel="parameters, M")
     plot_maps([{"face": FACE, "P": MAP}], folder / "maps.svg")
     plot_reliability({"all": DIAGRAM}, folder / "reliability.svg")
     plot_detection({"all": found(1, 0, 1)}, folder / "detection.svg", 0.5)
+    plot_error_over_time(TIMES, folder / "times.svg", xlabel="ms", ylabel="NME")
     return sorted(folder.iterdir())
 
 
 @pytest.mark.slow
 def test_the_same_plot_is_the_same_file(tmp_path: Path) -> None:
     first, second = (draw_all(tmp_path / name) for name in ("a", "b"))
-    assert len(first) == 5
+    assert len(first) == 6
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert b"<dc:date>" not in one.read_bytes()
@@ -113,6 +118,16 @@ def test_bars_have_their_values_and_labels(tmp_path: Path) -> None:
     written = texts(tmp_path / "bars.svg")
     for text in (*bars, "1.5", "11.69", "0", "parameters, M"):
         assert text in written
+
+
+def test_errors_over_time_name_their_methods(tmp_path: Path) -> None:
+    plot_error_over_time(TIMES, tmp_path / "a.svg", xlabel="time, ms", ylabel="NME, %")
+    written = texts(tmp_path / "a.svg")
+    for text in (*TIMES, "time, ms", "NME, %"):
+        assert text in written
+    for wrong in ({}, {"a": (0.0, 1.0)}, {"a": (1.0, float("nan"))}):
+        with pytest.raises(InputError, match="finite times and errors above 0"):
+            plot_error_over_time(wrong, tmp_path / "b.svg", xlabel="", ylabel="")
 
 
 def test_maps_have_their_titles_once_and_a_common_scale(tmp_path: Path) -> None:

@@ -237,6 +237,37 @@ def plot_bars(bars: Mapping[str, float], path: str | Path, *, ylabel: str) -> No
     _write(figure, path)
 
 
+def plot_error_over_time(
+    points: Mapping[str, tuple[float, float]], path: str | Path, *, xlabel: str, ylabel: str
+) -> None:
+    """Draw methods by what they take and how far they are off: low and to the left is good.
+
+    Args:
+        points: name to a time and an error, each finite and more than 0; at least one.
+        path: a .png or .svg file, written whole or not at all.
+        xlabel, ylabel: what time and error are, with their units.
+
+    Raises:
+        InputError: for another suffix, no point or a value that is not positive.
+        MissingDependencyError, OutputError: as `plot_ced`.
+    """
+    check_plot(path)
+    if not points or not all(0 < value < np.inf for both in points.values() for value in both):
+        raise InputError(f"expected finite times and errors above 0 to plot, got {dict(points)}")
+    figure = _figure(7, 4.5)
+    axes = figure.add_subplot()
+    for number, (name, (time, error)) in enumerate(points.items()):
+        axes.plot(time, error, "o", markersize=9, color=COLOURS[number % len(COLOURS)])
+        axes.annotate(name, (time, error), xytext=(8, 5), textcoords="offset points")
+    axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.3, y=0.15)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3, which="both")
+    axes.spines[["top", "right"]].set_visible(False)
+    _write(figure, path)
+
+
 def plot_maps(
     rows: Sequence[Mapping[str, NDArray[Any]]],
     path: str | Path,
