@@ -1,6 +1,6 @@
 """Label photographs of masked faces and of hair, which have no landmarks, to train on.
 
-    python benchmarks/label_photographs.py --data ../shared/data --out photographs
+    python benchmarks/label_photographs.py --data ../shared/data --out photographs [--crowds]
 
 Landmarks are the default model's answers. What is hidden comes from what is sure: under a mask the
 mouth is covered and the eyes are seen; inside a hand-made mask of the hair, a margin away from its
@@ -9,7 +9,8 @@ Places of landmarks that it calls hidden are guesses. Writes OUT/training and OU
 of the pictures, each with pictures, `.pts` files and labels.json: for `aadn train --more-folders
 OUT/training --visibility-labels OUT/training/labels.json`, and to measure with `aadn evaluate
 OUT/held_out/real_masks --visibility-labels OUT/held_out/labels.json`, where only what is sure
-without the model counts.
+without the model counts. With `--crowds`, training also has the faces of the face detector's
+pictures, each cut out, of which the model alone says what it is sure of.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,9 @@ from aadn import Landmarker, load_image
 from aadn.data.pts import write_pts
 from aadn.faces import Face
 from aadn.files import write_whole
+from aadn.images import Image
 from aadn.inference.weights import load_weights
+from aadn.media.encode import encode
 from aadn.training.relabel import HIDDEN, SEEN
 
 EYES, MOUTH = list(range(36, 48)), list(range(48, 68))
@@ -41,6 +45,13 @@ longer side of the face's box."""
 
 LEAST_SCORE = 0.6
 """Of a face that the detector finds; other pictures are left out."""
+
+CROWDS = "crowds"
+"""Folder of the faces cut out of the face detector's pictures."""
+
+LEAST_SIDE, LEAST_QUALITY, MARGIN = 64, 0.9, 0.75
+"""Of such a face: pixels of its box's longer side, `faces.quality`, and how much of that side is
+left around its box (our choice)."""
 
 HELD_OUT = 10
 """One picture in so many, by its name."""
@@ -95,12 +106,29 @@ def pictures(data: Path) -> Iterator[tuple[Path, Path | None]]:
         yield file, file.with_name(f"{file.stem}_hair.png")
 
 
+def crowds(landmarker: Landmarker, data: Path) -> Iterator[tuple[str, Image, Face]]:
+    """A name, a picture and a face in it, for each face of the detector's pictures."""
+    files = sorted((data / "faces").glob("*/images/*"))
+    for file in tqdm(files, unit="picture", disable=None):
+        image = load_image(file)
+        for number, face in enumerate(landmarker(image), 1):
+            side = float((face.box[2:] - face.box[:2]).max())
+            if side < LEAST_SIDE or face.quality < LEAST_QUALITY:
+                continue
+            low = np.maximum(np.floor(face.box[:2] - MARGIN * side), 0).astype(int)
+            high = np.ceil(face.box[2:] + MARGIN * side).astype(int)
+            cut = image[low[1] : high[1], low[0] : high[0]]
+            moved = replace(face, points=face.points - low.astype(np.float32))
+            yield f"{file.parents[1].name}_{file.stem}_{number}", cut, moved
+
+
 def main() -> None:
     """Label all photographs and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="the default model if left out")
+    parser.add_argument("--crowds", action="store_true", help="also of the detector's pictures")
     arguments = parser.parse_args()
     landmarker = Landmarker(load_weights(arguments.weights), min_score=LEAST_SCORE)
     labels: dict[str, dict[str, Any]] = {"training": {}, "held_out": {}}
@@ -124,6 +152,15 @@ def main() -> None:
         labels[part][f"{file.parent.name}/{file.name}"] = {
             **entry, "guessed": np.flatnonzero(hidden).tolist(),
         }  # fmt: skip
+    for name, cut, face in crowds(landmarker, arguments.data) if arguments.crowds else ():
+        folder = arguments.out / "training" / CROWDS
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / f"{name}.jpg", encode(cut, Path("a.jpg")))
+        write_pts(folder / f"{name}.pts", face.points)
+        labels["training"][f"{CROWDS}/{name}.jpg"] = {
+            **labelled(with_model(np.full(68, np.nan), face)),
+            "guessed": np.flatnonzero(face.visibility < HIDDEN).tolist(),
+        }
     for part, faces in labels.items():
         write_whole(arguments.out / part / "labels.json", json.dumps(faces) + "\n")
         print(f"{part}: {len(faces)} faces")

@@ -2,8 +2,9 @@
 
     python benchmarks/train_lite.py --data ../shared/data --out runs
 
-It has the faces, occluders and labels of the default's last run (`retrain.py`), and the default
-says what hides landmarks where nobody has labelled that. Killed, the same command goes on.
+It has the faces, occluders and labels of the default's last run (`retrain.py`), and all other
+pictures of faces that are there, which the default labels; the default also says what hides
+landmarks where nobody has labelled that. Killed, the same command goes on.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
     photographs = arguments.out / PHOTOGRAPHS
     if not (photographs / "held_out" / "labels.json").exists():  # the last thing that it writes
         script = Path(__file__).with_name("label_photographs.py")
-        words = [script, "--data", arguments.data, "--out", photographs]
+        words = [script, "--data", arguments.data, "--out", photographs, "--crowds"]
         subprocess.run([sys.executable, *map(str, words)], check=True)
     config = run(arguments.data, arguments.out, arguments.epochs, arguments.seed)
     print(train(config, tell=lambda line: print(line, file=sys.stderr)))
