@@ -1,10 +1,11 @@
-"""Make a checkpoint the default model, measure it, write its card.
+"""Embed a checkpoint as the default model, or as another, measure it, write its card.
 
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
+    python benchmarks/embed.py runs/lite/best.safetensors --data ../shared/data --name lite
 
 Its averaged weights go into checkpoints/ in half precision, to train on from, and the ONNX file in
 the package is exported from that very file. The card says what both are, where they come from, how
-they were trained and what the ONNX file scores; the README's table is written from it, and a
+they were trained and what the ONNX file scores; the default's table goes into the README, and its
 reliability diagram into docs/. Test sets are only measured here, nothing is chosen by them.
 """
 
@@ -28,9 +29,10 @@ from aadn.evaluation.metrics import Reliability
 from aadn.evaluation.plots import plot_reliability
 from aadn.evaluation.setting import Boxes, Setting
 from aadn.evaluation.tables import table
-from aadn.files import sha256, write_whole
+from aadn.files import remove, sha256, write_whole
 from aadn.inference.landmarker import Landmarker
-from aadn.inference.weights import DEFAULT, EMBEDDED
+from aadn.inference.onnx import OnnxBackend
+from aadn.inference.weights import DEFAULT, EMBEDDED, int8_file
 from aadn.models.checkpoint import Checkpoint, load, load_model
 from aadn.occlude.evaluation import Occlude
 from aadn.occlude.evaluation_drawings import skin
@@ -56,8 +58,7 @@ MEASURED: list[tuple[str, Boxes, Occlude]] = [
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-TO_USE = EMBEDDED[DEFAULT]
-CARD = TO_USE.with_suffix(".json")
+CARD = EMBEDDED[DEFAULT].with_suffix(".json")
 TO_TRAIN_ON = ROOT / "checkpoints" / "default.safetensors"
 RELIABILITY = ROOT / "docs" / "reliability.png"
 TAIL = "<!-- /scores -->"
@@ -213,26 +214,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--name", choices=list(EMBEDDED), default=DEFAULT)
     parser.add_argument("--seconds", type=float, help="how long training took")
     parser.add_argument("--hardware", default="", help="on what it was trained")
     parser.add_argument("--note", default="", help="what else to know of the training")
     arguments = parser.parse_args()
 
+    to_use: Path = EMBEDDED[arguments.name]
+    to_train_on = TO_TRAIN_ON.with_stem(arguments.name)
     made = load(arguments.checkpoint)
     training = history(arguments.checkpoint, arguments.data)
-    halved(made).save(TO_TRAIN_ON)
-    parity = export(TO_TRAIN_ON, TO_USE)
-    landmarker = Landmarker(TO_USE)
+    halved(made).save(to_train_on)
+    parity = export(to_train_on, to_use)
+    remove(int8_file(to_use))  # of another network; quantise.py makes this one's
+    landmarker = Landmarker(OnnxBackend(to_use))
     rows, reliable = measure(landmarker, arguments.data)
     provenance = made.state.get("provenance", {})
     card = {
-        **described(TO_USE, TO_USE.name),
-        "checkpoint": described(TO_TRAIN_ON, str(TO_TRAIN_ON.relative_to(ROOT))),
+        **described(to_use, to_use.name),
+        "checkpoint": described(to_train_on, str(to_train_on.relative_to(ROOT))),
         "parent": provenance.get("parent"),
         "version": provenance.get("aadn"),
         "commit": provenance.get("commit"),
         **landmarker.card.to_dict(),
-        "multiply_adds": work(TO_TRAIN_ON),
+        "multiply_adds": work(to_train_on),
         "licence": "Weights: research use only, as the data they were trained on. "
         "Code: Apache-2.0.",
         "data": "300-W (AFW, HELEN and LFPW training parts, 2012 faces), 68-point YouTube Faces "
@@ -250,9 +255,10 @@ def main() -> None:
         "parity_px": parity.points,
         "scores": rows,
     }
-    write_whole(CARD, json.dumps(card, indent=1) + "\n")
-    write_whole(README, with_table(README.read_text("utf-8"), rows))
-    plot_reliability(reliable, RELIABILITY)
+    write_whole(to_use.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    if arguments.name == DEFAULT:
+        write_whole(README, with_table(README.read_text("utf-8"), rows))
+        plot_reliability(reliable, RELIABILITY)
     print(scores(rows))
 
 
