@@ -133,7 +133,13 @@ def test_module_costs() -> None:
 @pytest.mark.slow
 def test_model_costs() -> None:
     costs = {cost.name: cost for cost in model_costs(19, 64, repeats=1)}
-    assert list(costs) == ["ResNet-18", "ODN", *(f"AADN, r = {r}" for r in REDUCTIONS), "heatmap"]
+    assert list(costs) == [
+        "ResNet-18",
+        "ODN",
+        *(f"AADN, r = {r}" for r in REDUCTIONS),
+        "heatmap",
+        "lite",
+    ]
     assert costs["ODN"].parameters == count(Odn(19, size=64))
     assert costs["AADN, r = 16"].parameters == count(Aadn(19, size=64, reduction=16))
     assert costs["ODN"].input == (3, 64, 64)
@@ -191,7 +197,7 @@ def test_what_is_measured_is_told_and_written(
     written = (out / "cost.md").read_text(encoding="utf-8")
     assert written.startswith(text)
     assert "| HRNet-W18 | 9.30 | 4.30 | G |" in written  # published, beside ours
-    assert len(text.splitlines()) == 2 + 2 + 5 + 7
+    assert len(text.splitlines()) == 2 + 2 + 5 + 8
     values = json.loads((out / "cost.json").read_text(encoding="utf-8"))
     assert values["landmarks"] == 19
     assert values["modules"][0]["parameters"] == count(DistillationModule(512))

@@ -16,7 +16,7 @@ from aadn.inference.backend import Card, box_transform, check_crops, chunks
 from aadn.inference.detectors import BoxTransform
 from aadn.inference.estimates import Estimates
 from aadn.models.checkpoint import Checkpoint, load_model
-from aadn.models.inputs import centred, fold_deviation
+from aadn.models.inputs import centred, fold_deviation, normalise_pixels
 from aadn.models.network import Network
 from aadn.schemes import Scheme
 
@@ -102,7 +102,10 @@ class Deployed(nn.Module):
         self.network = network.folded()
         with torch.inference_mode():
             one = self.network(torch.zeros(1, 3, network.size, network.size))
-        fold_deviation(next(m for m in self.network.modules() if isinstance(m, nn.Conv2d)))
+        entry = self.network.entry()
+        self.prepare = normalise_pixels if entry is None else centred
+        if entry is not None:
+            fold_deviation(entry)
         self.outputs = ["points", "visibility"]
         if one.visible_map is not None:
             self.outputs.append("occlusion")
@@ -119,7 +122,7 @@ class Deployed(nn.Module):
         occlusion (N, 7, 7) = 1 - P in [0, 1], P averaged to 7×7 by area; uncertainty (N, L) in crop
         pixels; turned (N, L) in [0, 1].
         """
-        prediction = self.network(centred(images.permute(0, 3, 1, 2).float()))
+        prediction = self.network(self.prepare(images.permute(0, 3, 1, 2).float()))
         size = self.network.size
         seen = torch.sigmoid(prediction.visibility)
         if prediction.turned is not None:

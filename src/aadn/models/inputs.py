@@ -17,6 +17,11 @@ def normalise(images: Tensor) -> Tensor:
     return (images - mean) / std
 
 
+def normalise_pixels(images: Tensor) -> Tensor:
+    """The same of RGB (B, 3, S, S) in [0, 255]."""
+    return normalise(images / 255)
+
+
 def denormalise(images: Tensor) -> Tensor:
     """The inverse of `normalise`."""
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)

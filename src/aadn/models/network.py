@@ -30,6 +30,11 @@ class Network(nn.Module, ABC):
     def regularisation(self) -> Tensor:
         """What is added to the loss for the weights alone, before it is weighted; a scalar."""
 
+    def entry(self) -> nn.Conv2d | None:
+        """The convolution that alone takes the picture, where it can take over part of its
+        normalisation; None where there is none."""
+        return None
+
     def folded(self) -> Self:
         """A copy for inference with the same output, without gradients."""
         return copy.deepcopy(self).eval().requires_grad_(False)

@@ -162,6 +162,12 @@ class HeatmapAadn(Network):
             turned = self.turned(self.shape.mean, points, known[0], tokens)
         return Prediction(points, visibility, visible_map, heatmaps, uncertainty, turned)
 
+    def entry(self) -> nn.Conv2d:
+        """The stem's first convolution."""
+        first = self.stem[0]
+        assert isinstance(first, nn.Conv2d)
+        return first
+
     def regularisation(self) -> Tensor:
         """0: there is no M here. A scalar."""
         return self.name.new_zeros(())
