@@ -96,7 +96,7 @@ def test_the_environment_says_what_auto_means(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(USUAL, "onnxruntime")
     assert engines("auto", "cpu") == [Engine()]
     monkeypatch.setenv(USUAL, "fastest")
-    with pytest.raises(InputError, match="got 'fastest'"):
+    with pytest.raises(InputError, match=f"{USUAL}: expected one of .*; got 'fastest'"):
         engines()
 
 
@@ -199,6 +199,10 @@ def test_int8_lies_beside_the_network(twins: Path, monkeypatch: pytest.MonkeyPat
     twins.with_name("a.int8.onnx").unlink()
     with pytest.raises(WeightsError, match=r"there is no a.int8.onnx beside it; `aadn export"):
         load_exported(twins, precision="int8")
+    monkeypatch.setitem(EMBEDDED, "small", twins)
+    twins.with_suffix(".json").write_text(json.dumps({"sha256": sha256(twins)}), "utf-8")
+    with pytest.raises(WeightsError, match="'small' comes in fp32 only"):
+        load_exported("small", precision="int8")
     with pytest.raises(InputError, match="expected one of auto, fp32, int8; got 'fp16'"):
         load_exported(twins, precision="fp16")  # type: ignore[arg-type]
 

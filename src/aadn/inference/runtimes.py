@@ -89,10 +89,11 @@ def chosen(name: Name, names: Any, usual: str = "") -> Name:
 
     Raises InputError for one that is none of them.
     """
-    if name == "auto":
-        name = cast(Name, os.environ.get(usual) or "auto")
+    said = os.environ.get(usual) if name == "auto" else None
+    name = cast(Name, said or name)
     if name not in get_args(names):
-        raise InputError(f"expected one of {', '.join(get_args(names))}; got {name!r}")
+        where = f"{usual}: " if said else ""
+        raise InputError(f"{where}expected one of {', '.join(get_args(names))}; got {name!r}")
     return name
 
 

@@ -76,6 +76,8 @@ def load_exported(
         files = files if name in EMBEDDED else {"fp32": files["fp32"]}
     elif precision in files:
         files = {precision: files[precision]}
+    elif name in EMBEDDED:
+        raise WeightsError(f"the embedded network {name!r} comes in fp32 only; take that precision")
     else:
         raise WeightsError(
             f"{name}: there is no {int8_file(Path(name)).name} beside it; `aadn export "
