@@ -146,7 +146,7 @@ class Measures:
         return {name: Contestant(kind, options | {"model": m}) for name, m in named.items()}
 
     def _theirs(self, what: str, options: dict[str, Any]) -> dict[str, Contestant]:
-        """Other libraries, as far as they have environments; `prepared` makes those."""
+        """Other libraries, as far as they have environments; `aadn bench --peers` makes them."""
         found = {}
         for peer, python in self.environments.items():
             kind = f"{PEERS[peer]}-{what}"
@@ -158,7 +158,7 @@ class Measures:
 
 
 def _ours(model: str) -> str:
-    return f"aadn {Path(model).name}"
+    return f"aadn {model}"
 
 
 def _threads(options: Mapping[str, Any]) -> str:
