@@ -90,6 +90,14 @@ def test_processes_are_timed_with_their_memory() -> None:
         time_starts({"bad": [sys.executable, "-c", "1 / 0"]})
 
 
+def test_pictures_are_drawn_beside_no_network_of_the_user_s(tmp_path: Path) -> None:
+    models = ["default", str(tmp_path / "theirs" / "a.onnx")]
+    commands = start.starts(PICTURE, models, tmp_path / "ours")
+    drawn = [Path(c[c.index("--out") + 1]) for c in commands.values() if "--out" in c]
+    assert len(set(drawn)) == 2
+    assert {file.parent for file in drawn} == {tmp_path / "ours"}
+
+
 def test_a_table_has_a_row_for_each_and_says_what_is_missing() -> None:
     def timed(ms: float) -> Timing:
         return Timing(ms / 1e3, ms / 2e3, ms / 5e2, 9, {})

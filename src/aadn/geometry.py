@@ -111,6 +111,8 @@ class Crop:
 
     def of_smaller(self, factor: int) -> Crop:
         """The same crop, of a copy of the picture that is so many times smaller."""
+        if factor == 1:
+            return self
         linear, shift = self.matrix[:, :2], self.matrix[:, 2]
         # A pixel of the copy spans factor × factor pixels.
         offset = shift + linear @ np.full(2, (factor - 1) / 2)

@@ -23,10 +23,10 @@ def starts(picture: Path, models: Sequence[str], out: Path) -> dict[str, Sequenc
         IMPORTS: [*python, IMPORTS],
         "import aadn": [*python, "import aadn"],
     }
-    for model in models:
+    for number, model in enumerate(models):
         name = f"aadn detect --model {model}"
         words = ["detect", str(picture), "--model", model, "--quiet"]
-        commands[name] = [sys.executable, "-m", "aadn", *words, "--out", str(out / f"{model}.png")]
+        commands[name] = [sys.executable, "-m", "aadn", *words, "--out", str(out / f"{number}.png")]
     return commands
 
 

@@ -25,11 +25,10 @@ def ahead(
 ) -> Iterator[Done]:
     """What a function makes of each item, in order.
 
-    One worker is who asks: each item is asked for when its result is. Of more,
-    so many items are worked on at a time, each by a thread, as many more are asked for, and what is
-    done waits up to WAITING bytes. An exception of the function, or of the items' iterator, comes
-    in its place in the order and ends it. When the iterator is closed, what has not begun is left
-    undone.
+    One worker is who asks: each item is asked for when its result is. Of more, so many items are
+    worked on at a time, each by a thread, as many more are asked for, and what is done waits up to
+    WAITING bytes. An exception of the function, or of the items' iterator, comes in its place in
+    the order and ends it. When the iterator is closed, what has not begun is left undone.
 
     Args:
         function: safe to be called from several threads.
