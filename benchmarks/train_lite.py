@@ -36,7 +36,8 @@ def run(data: Path, out: Path, epochs: int, seed: int) -> TrainConfig:
         teacher=None,
         relabel_by=TO_TRAIN_ON,
         epochs=epochs,
-        learning_rate=2e-3,
+        batch=48,
+        learning_rate=2.5e-3,
         warmup=500,
         seed=seed,
     )

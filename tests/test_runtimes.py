@@ -286,13 +286,21 @@ def _points(backend: OnnxBackend) -> np.ndarray:
 
 
 @needs_openvino
-def test_a_file_that_is_no_network_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_no_network_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "a.onnx"
     with pytest.raises(WeightsError, match="cannot be read"):
         load_exported(path, runtime="openvino")
-    path.write_bytes(b"nothing")
-    with pytest.raises(WeightsError, match="not a complete ONNX file"):
+    whole = EMBEDDED["default"].read_bytes()
+    for content in (b"nothing", whole[:100_000]):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="not a complete ONNX file"):
+            load_exported(path, runtime="openvino")
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match="not one of aadn's"):
         load_exported(path, runtime="openvino")
+    assert capfd.readouterr() == ("", "")
 
 
 @needs_openvino

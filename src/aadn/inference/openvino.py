@@ -65,7 +65,7 @@ class _Compiled:
     """A network that OpenVINO has compiled, and what is needed to run it."""
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        core = openvino().Core()
+        library = openvino()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",  # or some processors take bfloat16
@@ -74,9 +74,12 @@ class _Compiled:
             options["INFERENCE_NUM_THREADS"] = threads
         read(path)  # for what there is to say of a file that is not there
         try:
-            model = core.read_model(path)
-            self.network = core.compile_model(model, "CPU", options)
-        except RuntimeError as error:
+            # Its reader of ONNX alone: `Core.read_model` gives a broken file to those of all other
+            # formats too, each a library with much in it, and they print what they think of it.
+            reader = library.frontend.FrontEndManager().load_by_framework("onnx")
+            model = reader.convert(reader.load(str(path)))
+            self.network = library.Core().compile_model(model, "CPU", options)
+        except Exception as error:  # the reader's have no base class but this
             raise broken(path, error) from None
         said = dict(model.get_rt_info()).get("framework", {})
         self.metadata = {key: str(getattr(text, "value", text)) for key, text in said.items()}
