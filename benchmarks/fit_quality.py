@@ -1,6 +1,6 @@
 """Fit the chance that a network's landmarks are right (`aadn.inference.quality`), and show it.
 
-    python benchmarks/fit_quality.py --data ../shared/data [--weights mine.onnx]
+    python benchmarks/fit_quality.py --data ../shared/data [--weights lite | mine.onnx]
 
 On validation faces, a share of each kind of FACES: as a detector finds them, its box and angle a
 little off; the same under training's occluders, in other light, blurred and so on; and badly cut
@@ -9,8 +9,8 @@ the detector takes for faces there, however unsure, and boxes anywhere. Right ar
 mean error of at most 8 % of the inter-ocular distance; about nothing none are right.
 
 It prints what was fitted and how far the chance is from what happens, on faces and pictures that
-the fit did not see (five folds), and draws that. With --keep it writes the two numbers into the
-card of the embedded network, or into a file of one's own, and the diagram into docs/.
+the fit did not see (five folds). With --keep it writes the two numbers into the card of the
+embedded network, or into a file of one's own, and draws the default's diagram into docs/.
 """
 
 from __future__ import annotations
@@ -206,27 +206,29 @@ def report(cases: Cases, given: FloatArray) -> str:
     return table(titles, rows)
 
 
-def kept(weights: Path | None, curve: Quality) -> None:
-    """Write a curve into the embedded network's card, or a file of one's own."""
-    if weights is None:
-        file = EMBEDDED[DEFAULT].with_suffix(".json")
+def kept(weights: str, curve: Quality) -> None:
+    """Write a curve into an embedded network's card, or a file of one's own."""
+    if weights in EMBEDDED:
+        file = EMBEDDED[weights].with_suffix(".json")
         card = json.loads(file.read_text("utf-8"))
         write_whole(file, json.dumps(card | {"quality": asdict(curve)}, indent=1) + "\n")
         return
     import onnx
 
-    model = onnx.load(str(weights))
+    model = onnx.load(weights)
     for entry in model.metadata_props:
         if entry.key == "aadn":
             entry.value = replace(Card.from_json(entry.value), quality=curve).to_json()
-    write_whole(weights, model.SerializeToString())
+    write_whole(Path(weights), model.SerializeToString())
 
 
 def main() -> None:
     """Fit, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, help="an ONNX file of 68 points, else the default")
+    parser.add_argument(
+        "--weights", default=DEFAULT, help="an embedded network, or an ONNX file of 68 points"
+    )
     parser.add_argument("--keep", action="store_true", help="write the numbers and the diagram")
     arguments = parser.parse_args()
     landmarker = Landmarker(load_exported(arguments.weights))
@@ -246,6 +248,7 @@ def main() -> None:
     print(f"{curve}\n\n{report(cases, given)}")
     if arguments.keep:
         kept(arguments.weights, curve)
+    if arguments.keep and arguments.weights == DEFAULT:
         parts: dict[str, Reliability] = {"all": reliability(given, cases.right)}
         for kind in FACES:
             own = cases.kind == kind
