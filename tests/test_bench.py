@@ -194,6 +194,14 @@ def test_the_command_writes_what_it_prints(
     assert said["tables"][0]["rows"][0]["timing"]["median"] == 1
 
 
+def test_json_can_go_to_standard_output(capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table("One", "a", [Row("a", missing="gone")])
+    monkeypatch.setattr(Measures, "tables", lambda self: iter([table]))
+    code, out, err = run(capfd, "bench", "--json", "-")
+    assert (code, json.loads(out)["tables"][0]["title"]) == (0, "One")
+    assert "### One" in err
+
+
 def test_the_command_looks_before_it_measures(tmp_path: Path, capsys: Any) -> None:
     code, _, err = run(capsys, "bench", "--models", "defalt")
     assert (code, "no embedded network of that name" in err) == (6, True)

@@ -197,6 +197,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def document(tables: Sequence[Table]) -> dict[str, Any]:
-    """All tables, and on what they were measured, as plain values."""
-    return {"machine": machine(), "tables": [asdict(one) for one in tables]}
+def document(about: Mapping[str, Any], tables: Sequence[Table]) -> dict[str, Any]:
+    """What `machine` gave before they were measured, and all tables, as plain values."""
+    return {"machine": about, "tables": [asdict(one) for one in tables]}

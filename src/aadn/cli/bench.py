@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aadn.bench.environments import UnavailableError, environment
@@ -24,7 +25,7 @@ class Bench:
         models: Names of embedded networks, or ONNX files; all that are embedded if left out.
         peers: Folder for other libraries, MediaPipe and dlib, to compare with: each gets an
             environment of its own there, a few hundred megabytes that are downloaded once.
-        json: File for all results as JSON.
+        json: File for all results as JSON, or - to print these instead of the tables.
         out: File for the tables, as Markdown; they are printed too.
     """
 
@@ -51,14 +52,16 @@ class Bench:
                 complain(f"warning: {peer.name} is left out: {error}")
         about = machine()
         text = "".join(f"- {name}: {value}\n" for name, value in about.items())
-        print(text)
+        json_file = output(self.json)
+        say = tell if json_file == STDOUT else partial(print, flush=True)
+        say(text)
         tables = []
         for one in Measures(models, environments).tables():
             tables.append(one)
             text += f"\n{one.markdown()}"
-            print(one.markdown(), flush=True)
-        if self.json is not None:
-            write_whole(output(self.json) or STDOUT, json.dumps(document(tables), indent=1) + "\n")
+            say(one.markdown())
+        if json_file is not None:
+            write_whole(json_file, json.dumps(document(about, tables), indent=1) + "\n")
         if self.out is not None:
             write_whole(self.out, text)
         return 0
