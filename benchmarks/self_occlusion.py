@@ -29,7 +29,8 @@ from aadn.evaluation.metrics import roc_auc
 from aadn.evaluation.tables import table
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.weights import load_weights
-from aadn.training.head import HeadModel, fit_head
+from aadn.measures.head_fit import fit_head
+from aadn.training.head import HeadModel
 from aadn.training.self_occlusion import SelfOcclusion
 
 LABELS = Path(__file__).with_name("turned_test.json")
@@ -115,7 +116,7 @@ def main() -> None:
     print(f"called turned: {scores.turned_called_turned:.1f} % of these, "
           f"{scores.others_called_turned:.1f} % of the seen ones")  # fmt: skip
 
-    fits = [fit_head(occlusion.model, sample.points) for sample in folder]
+    fits = [fit_head(occlusion.model.points, sample.points) for sample in folder]
     frontal = [s for s, fit in zip(folder, fits, strict=True) if fit and abs(fit.yaw) < FRONTAL]
     faces = evaluate(landmarker, frontal).measured.away
     threshold = landmarker.card.turned_threshold

@@ -16,12 +16,8 @@ pytest.importorskip("torch")
 from heads import BALL, FLIP, head_file
 
 from aadn.errors import InputError
-from aadn.training.head import (
-    STEADY,
-    HeadModel,
-    fit_head,
-    rotation_of,
-)
+from aadn.measures.head_fit import STEADY, fit_head, rotation_of
+from aadn.training.head import HeadModel
 from aadn.training.self_occlusion import SelfOcclusion
 
 
@@ -52,7 +48,7 @@ def seen_from(
 def test_the_pose_of_a_head_is_found(
     model: HeadModel, yaw: float, pitch: float, roll: float
 ) -> None:
-    fit = fit_head(model, seen_from(model, yaw, pitch, roll))
+    fit = fit_head(model.points, seen_from(model, yaw, pitch, roll))
     assert fit is not None
     assert fit.yaw == pytest.approx(yaw, abs=5)  # a shape explains a little of it
     assert fit.pitch == pytest.approx(pitch, abs=5)
@@ -64,7 +60,7 @@ def test_a_few_wrong_points_do_not_turn_the_head(model: HeadModel) -> None:
     points = seen_from(model, 30)
     points[[20, 40, 55]] += [25, -30]
     points[[30, 31]] = np.nan
-    fit = fit_head(model, points)
+    fit = fit_head(model.points, points)
     assert fit is not None
     assert fit.yaw == pytest.approx(30, abs=6)
 
@@ -72,7 +68,7 @@ def test_a_few_wrong_points_do_not_turn_the_head(model: HeadModel) -> None:
 def test_a_head_is_fitted_to_enough_points_only(model: HeadModel, occlusion: SelfOcclusion) -> None:
     points = seen_from(model, 0)
     points[list(STEADY[11:])] = np.nan
-    assert fit_head(model, points) is None
+    assert fit_head(model.points, points) is None
     assert np.isnan(occlusion.turned(points)).all()
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from aadn.geometry import FloatArray
+from aadn.measures.head_fit import fit_head, rotation_of
 from aadn.schemes import IBUG68
 from aadn.training.crops import CropSet
-from aadn.training.head import HeadModel, fit_head, rotation_of
+from aadn.training.head import HeadModel
 
 COVER = 0.5
 """Centimetres by which other skin must lie in front of a place to hide it: the skin is that rough
@@ -64,7 +65,7 @@ class SelfOcclusion:
 
         All NaN where too few points are labelled to fit the head.
         """
-        fit = fit_head(self.model, points)
+        fit = fit_head(self.model.points, points)
         if fit is None:
             return np.full(IBUG68.size, np.nan)
         return self.at(fit.yaw, fit.pitch)
