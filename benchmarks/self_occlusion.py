@@ -117,7 +117,8 @@ def main() -> None:
           f"{scores.others_called_turned:.1f} % of the seen ones")  # fmt: skip
 
     fits = [fit_head(occlusion.model.points, sample.points) for sample in folder]
-    frontal = [s for s, fit in zip(folder, fits, strict=True) if fit and abs(fit.yaw) < FRONTAL]
+    yaws = [180.0 if fit is None else abs(fit.angles[0]) for fit in fits]
+    frontal = [sample for sample, yaw in zip(folder, yaws, strict=True) if yaw < FRONTAL]
     faces = evaluate(landmarker, frontal).measured.away
     threshold = landmarker.card.turned_threshold
     assert faces is not None

@@ -7,6 +7,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from aadn.errors import AadnError, InputError
 from aadn.geometry import CROP_FACTOR, corners
 from aadn.images import Source, load_image
+from aadn.measures.pose import HeadPoses, head_poses
 from aadn.notebook import svg
 from aadn.schemes import IBUG68, Scheme
 
@@ -88,6 +90,37 @@ class _States:
         """(…, L) True where the landmark is covered or turned away."""
         return self.covered | self.turned
 
+    @property
+    def _head(self) -> HeadPoses:
+        raise NotImplementedError
+
+    @property
+    def pose(self) -> Float32:
+        """(…, 3) yaw, pitch and roll of the head in degrees, in (-180, 180].
+
+        Yaw is positive where the face looks to the picture's right, pitch where it looks up, roll
+        where it is turned clockwise as one sees the picture. By the landmarks that are not hidden
+        alone, see `aadn.measures.pose`; NaN where fewer than twelve of brows, eyes, nose, mouth and
+        chin are seen, and for schemes other than iBUG's and WFLW's. Computed when it is first asked
+        for, in some milliseconds a face.
+        """
+        return self._head.angles
+
+    @property
+    def pose_uncertainty(self) -> Float32:
+        """(…, 3) standard deviations of `pose` in degrees; NaN where that is."""
+        return self._head.uncertainty
+
+    @property
+    def rotations(self) -> Float32:
+        """(…, 3, 3) rotation matrices of `pose`; NaN where that is.
+
+        From the head's axes (x to the person's left, y up, z forward) to the camera's (x to the
+        picture's right, y up, z to the camera): the yaw about y first, then the nod about x, then
+        the roll about z.
+        """
+        return self._head.rotations
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Face(_States):
@@ -131,6 +164,11 @@ class Face(_States):
         if self.turned_away.ndim == 0:  # one for all
             away = np.full(len(self.points), self.turned_away)
             object.__setattr__(self, "turned_away", away)
+
+    @cached_property
+    def _head(self) -> HeadPoses:
+        roll = np.array(self.angle)
+        return head_poses(self.scheme, self.points, ~self.hidden, self.uncertainty, roll)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them: pixels to a thousandth, shares to four digits.
@@ -261,6 +299,10 @@ class Faces(_States):
         known = self.uncertainty[~np.isnan(self.uncertainty)]
         if not ((known >= 0) & np.isfinite(known)).all():
             raise InputError("expected uncertainty of 0 or more pixels, or NaN")
+
+    @cached_property
+    def _head(self) -> HeadPoses:
+        return head_poses(self.scheme, self.points, ~self.hidden, self.uncertainty, self.angles)
 
     @classmethod
     def empty(cls, scheme: Scheme = IBUG68) -> Faces:

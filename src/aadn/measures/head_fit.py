@@ -25,6 +25,9 @@ NOISE = 0.015
 choice): beside it, a coefficient's prior deviation is 1 for identities and half for expressions."""
 
 _POSE_STEPS, _STEPS = 8, 15
+_SMALL = 1e-4
+"""A step that changes nothing by more than this (radians, shares of the extent, deviations) is the
+last."""
 _FIRST_SCALE = 0.06
 """Of a centimetre, as a share of the face's extent: a face is about 17 cm high."""
 _TOLERANCE = 0.02
@@ -78,19 +81,9 @@ class HeadFit:
     covariance: FloatArray
 
     @property
-    def yaw(self) -> float:
-        """Degrees in (-180, 180] by which the face, set upright, looks to the picture's right."""
-        return float(angles_of(self.rotation)[0])
-
-    @property
-    def pitch(self) -> float:
-        """Degrees in [-90, 90] by which the face, set upright, is nodded up."""
-        return float(angles_of(self.rotation)[1])
-
-    @property
-    def roll(self) -> float:
-        """Degrees in (-180, 180] by which the face is turned clockwise in the picture."""
-        return float(angles_of(self.rotation)[2])
+    def angles(self) -> FloatArray:
+        """(3,) yaw, pitch and roll, see `angles_of`."""
+        return angles_of(self.rotation)
 
     @property
     def deviations(self) -> FloatArray:
@@ -102,7 +95,12 @@ class HeadFit:
 
 
 def angles_of(rotation: FloatArray) -> FloatArray:
-    """(3,) yaw, pitch and roll in degrees of a `HeadFit`'s rotation."""
+    """(3,) degrees of a `HeadFit`'s rotation.
+
+    The yaw, in (-180, 180], by which the face, set upright, looks to the picture's right; the
+    pitch, in [-90, 90], by which it is nodded up; and the roll, in (-180, 180], by which it is
+    turned clockwise in the picture.
+    """
     pitch = np.arcsin(np.clip(-rotation[2, 1], -1, 1))
     yaw = np.arctan2(-rotation[2, 0], rotation[2, 2])
     roll = np.arctan2(rotation[0, 1], rotation[1, 1])
@@ -185,7 +183,10 @@ class _Descent:
             normal, slope = self._normal(weighted, flat), weighted.T @ error.reshape(-1)
             if shaped:
                 slope[6:] -= self.model.prior * self.coefficients
-            self._move(np.linalg.solve(normal, slope))
+            step = np.linalg.solve(normal, slope)
+            self._move(step)
+            if np.abs(step).max() < _SMALL:
+                return
 
     def _normal(self, weighted: FloatArray, flat: FloatArray) -> FloatArray:
         """The normal equations' matrix; with the prior of the shape, if that is there."""

@@ -68,7 +68,8 @@ class SelfOcclusion:
         fit = fit_head(self.model.points, points)
         if fit is None:
             return np.full(IBUG68.size, np.nan)
-        return self.at(fit.yaw, fit.pitch)
+        yaw, pitch, _ = fit.angles.tolist()
+        return self.at(yaw, pitch)
 
     def labelled(self, crops: CropSet) -> CropSet:
         """Faces of iBUG's landmarks with what the head hides on each of them."""
@@ -76,7 +77,7 @@ class SelfOcclusion:
         return replace(crops, turned=np.array([self.turned(points) for points in faces]))
 
     def at(self, yaw: float, pitch: float) -> FloatArray:
-        """The same for a head in a pose, in degrees as `HeadFit` has them."""
+        """The same for a head in a pose, in degrees as `HeadFit.angles` has them."""
         state = np.full(IBUG68.size, np.nan)
         for part, (least, most) in ((_JAW, JAW_MARGINS), (~_JAW, FACE_MARGINS)):
             state[part & self._at(abs(yaw) + least, pitch)] = 1.0
