@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from aadn.errors import AadnError, InputError
 from aadn.geometry import CROP_FACTOR, corners
 from aadn.images import Source, load_image
+from aadn.measures.alignment import Aligned, aligning, cut
+from aadn.measures.openness import eye_openness, mouth_openness
 from aadn.measures.pose import HeadPoses, head_poses
 from aadn.notebook import svg
 from aadn.schemes import IBUG68, Scheme
@@ -54,9 +56,11 @@ def uncovered(visibility: Float32, turned_away: Float32) -> Float32:
     return np.asarray(np.where(rest > 0, np.minimum(visibility / whole, 1), 1), np.float32)
 
 
-class _States:
-    """What a face and faces say alike of their landmarks' states."""
+class _Measured:
+    """What a face and faces say alike of their landmarks."""
 
+    scheme: Scheme
+    points: Float32
     visibility: Float32
     turned_away: Float32
     visibility_threshold: float
@@ -121,9 +125,26 @@ class _States:
         """
         return self._head.rotations
 
+    @property
+    def eye_openness(self) -> Float32:
+        """(…, 2) of the person's right eye and the left: the lids' distance over the eye's width.
+
+        0 is closed, and about 0.3 open. NaN for an eye of which a landmark is hidden, and for
+        schemes without lids.
+        """
+        return eye_openness(self.scheme, self.points, ~self.hidden)
+
+    @property
+    def mouth_openness(self) -> Float32:
+        """(…) the distance between the lips' inner edges over their width; 0 is closed.
+
+        NaN where one of their landmarks is hidden, and for schemes without them.
+        """
+        return mouth_openness(self.scheme, self.points, ~self.hidden)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Face(_States):
+class Face(_Measured):
     """One face; the rows of `Faces` without their first axis.
 
     Attributes:
@@ -203,7 +224,7 @@ class Face(_States):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Faces(_States):
+class Faces(_Measured):
     """The N faces of one picture; N may be 0.
 
     `faces[0]` and iteration give a `Face`; slices, masks and lists of indices give `Faces`.
@@ -320,6 +341,32 @@ class Faces(_States):
         if len(self) == 0:
             return None
         return self[int(np.prod(self.boxes[:, 2:] - self.boxes[:, :2], axis=1).argmax())]
+
+    def aligned(self, image: Source, size: int = 112, template: str = "arcface") -> Aligned:
+        """The faces cut out so that eyes, nose and mouth lie where face recognition wants them.
+
+        By a similarity transform that is fitted to the places that are seen; hidden ones count a
+        tenth.
+
+        Args:
+            image: the picture in which they were found, as `Landmarker` takes it.
+            size: side of the crops in pixels.
+            template: "arcface", the five points that InsightFace's networks are trained with, or
+                "eyes", level eyes a third of the side apart.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            InputError: an unknown template, a scheme without these places, or a size below 1.
+
+        Examples:
+            >>> from aadn import Landmarker
+            >>> faces = Landmarker()("examples/astronaut.jpg")
+            >>> crops = faces.aligned("examples/astronaut.jpg").crops
+            >>> crops.shape, crops.dtype.name
+            ((1, 112, 112, 3), 'uint8')
+        """
+        matrices = aligning(self.scheme, self.points, ~self.hidden, size, template)
+        return Aligned(cut(load_image(image), matrices, size), matrices)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them: `scheme` (its name) and `faces`, see `Face.to_dict`."""
