@@ -4,7 +4,8 @@
 
 occluded.jpg: covered in four ways. turned.jpg: turned, as the detector finds it. weak.jpg: where
 the model is weak, with the mean distance of its landmarks from those on the picture as it is, in
-percent of the inter-ocular distance.
+percent of the inter-ocular distance. pose.jpg: a head's landmarks in poses, with what `faces.pose`
+says of them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn import Landmarker, draw, load_image
+from aadn import Faces, Landmarker, draw, load_image
 from aadn.files import write_whole
 from aadn.geometry import BORDER_VALUE, box_of_points, turn_picture
+from aadn.measures.head_fit import rotation_of
+from aadn.measures.pose import head_points
 from aadn.occlude.evaluation import Occluder, occlude_picture
 from aadn.schemes import IBUG68
 
@@ -98,6 +101,37 @@ def weak(picture: Image, landmarker: Landmarker) -> list[Image]:
     return panels
 
 
+POSES = (0, 0, 0), (30, 0, 0), (0, 20, 0), (0, 0, 20)
+"""Yaw, pitch and roll in degrees."""
+
+
+def poses() -> list[Image]:
+    """The head model's landmarks, turned one way after the other."""
+    panels = []
+    for yaw, pitch, roll in np.radians(POSES):
+        turn = rotation_of(np.array([0, 0, -roll])) @ rotation_of(np.array([-pitch, 0, 0]))
+        head = head_points().neutral @ (turn @ rotation_of(np.array([0, yaw, 0]))).T
+        points = (head - head.mean(axis=0))[:, :2] * [24, -24] + PANEL / 2
+        ones = np.ones((1, IBUG68.size), np.float32)
+        face = Faces(
+            points[None].astype(np.float32),
+            ones,
+            ones,
+            box_of_points(points)[None].astype(np.float32),
+            ones[:, 0],
+            np.zeros((1, 7, 7), np.float32),
+            IBUG68,
+            angles=np.degrees(roll, dtype=np.float32)[None],
+        )
+        blank = np.full((PANEL, PANEL, 3), 90, np.uint8)
+        said = "  ".join(
+            f"{name} {round(float(angle)) + 0}"
+            for name, angle in zip(("yaw", "pitch", "roll"), face.pose[0], strict=True)
+        )
+        panels.append(_titled(draw(blank, face, boxes=False), said))
+    return panels
+
+
 def main() -> None:
     """Write the pictures into the folder named on the command line."""
     parser = argparse.ArgumentParser(description="pictures of the documents")
@@ -105,9 +139,15 @@ def main() -> None:
     folder = parser.parse_args().folder
     landmarker = Landmarker()
     region = load_image(EXAMPLE)[55:215, 150:300]
-    picture = cv2.resize(region, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
-    for name, panels in (("occluded", occluded), ("turned", turned), ("weak", weak)):
-        drawn = np.hstack(panels(np.asarray(picture, np.uint8), landmarker))
+    zoomed = cv2.resize(region, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
+    picture = np.asarray(zoomed, np.uint8)
+    for name, panels in (
+        ("occluded", occluded(picture, landmarker)),
+        ("turned", turned(picture, landmarker)),
+        ("weak", weak(picture, landmarker)),
+        ("pose", poses()),
+    ):
+        drawn = np.hstack(panels)
         content = cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
         write_whole(folder / f"{name}.jpg", content)
 
