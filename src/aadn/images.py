@@ -133,6 +133,21 @@ def load_copy(source: Source, longest: int, *, max_pixels: int = MAX_PIXELS) -> 
     return Copy(image, factor, lambda: _decode(data, name, max_pixels)[0])
 
 
+def picture_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height of a picture's file, upright as `load_image` gives it; nothing is decoded.
+
+    Raises ImageError for what is no picture.
+    """
+    data, name = _read(path)
+    with _errors_of(name):
+        picture = formats.open_picture(data)
+        if picture is None:
+            raise ImageError(_NO_PICTURE)
+        width, height = picture.size
+        lying = _orientation(picture.info.get("exif")) >= 5
+        return (height, width) if lying else (width, height)
+
+
 def list_images(where: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
     """The pictures that a file's path, a folder or a glob pattern names, sorted.
 

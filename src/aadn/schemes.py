@@ -82,6 +82,14 @@ class Scheme:
                 names[index] = f"{contour} {place}"
         return names
 
+    def edges(self) -> list[tuple[int, int]]:
+        """Which landmarks its contours join by lines."""
+        pairs: list[tuple[int, int]] = []
+        for indices, closed in self.contours.values():
+            ends = (*indices[1:], indices[0]) if closed else indices[1:]
+            pairs += zip(indices, ends, strict=False)
+        return pairs
+
     def to_dict(self) -> dict[str, Any]:
         """Its content as a TOML or JSON file holds it; `of` reads it back."""
         pairs = [[i, int(j)] for i, j in enumerate(self.flip) if i < j]

@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": "Evaluate",
     "evaluate-detector": "EvaluateDetector",
     "export": "Export",
+    "convert": "Convert",
     "datasets": "Datasets",
     "ablate": "Ablate",
     "cost": "Cost",
