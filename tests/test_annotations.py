@@ -18,6 +18,7 @@ from aadn.data.annotations.states import STATES, labels_of, states_of
 from aadn.data.folders import face_box
 from aadn.data.pts import read_pts
 from aadn.data.samples import Sample
+from aadn.data.sources import read_sources
 from aadn.errors import AnnotationError, InputError, OutputError
 from aadn.images import picture_size
 from aadn.schemes import AFLW19, IBUG68, WFLW98, Scheme
@@ -404,3 +405,33 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: Any) -> None:
     assert code(tmp_path / "no.json", *given[1:], tmp_path / "b.xml")[0] == 5
     assert code(*given[:2], "voc", "--out", tmp_path / "b.xml")[0] == 2
     assert code(*given, tmp_path / "b.xml") == (0, "")
+
+
+# To train and to measure on
+
+
+def test_sources_of_all_kinds_together(tmp_path: Path) -> None:
+    one, two, three = (picture(tmp_path / f"in/{name}.jpg") for name in "abc")
+    write_annotations([labelled(one)], "pts", tmp_path / "folder", IBUG68)
+    write_annotations([labelled(two)], "coco", tmp_path / "a.json", IBUG68)
+    write_annotations([labelled(three)], "ljson", tmp_path / "l", IBUG68)
+    sources = [tmp_path / "l", tmp_path / "a.json", tmp_path / "folder"]
+    samples = read_sources(sources, 68)
+    assert [sample.parts for sample in samples] == [(str(sources[i]),) for i in (2, 0, 1)]
+    assert [sample.image.name for sample in samples] == ["a.jpg", "c.jpg", "b.jpg"]
+    assert samples[1].visible is not None
+    with pytest.raises(AnnotationError, match="expected 19 landmarks"):
+        read_sources(sources[:2], 19)
+    write_annotations([labelled(two, AFLW19)], "cvat", tmp_path / "a.xml", AFLW19)
+    with pytest.raises(AnnotationError, match=r"a\.xml: expected 68 landmarks a face, got 19"):
+        read_sources([*sources, tmp_path / "a.xml"])
+
+
+def test_a_network_is_measured_on_a_file(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    assert main(["detect", str(ASTRONAUT), "--json", str(found)]) == 0
+    out = tmp_path / "report.json"
+    assert main(["evaluate", str(found), "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["images"] == 1
+    assert report["nme"] < 1.5  # by its own answers; the box is another

@@ -36,10 +36,11 @@ from aadn.schemes import Normaliser
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a network on folders of pictures with .pts files, or on a benchmark.
+    """Measure a network on labelled pictures, or on a benchmark.
 
     Attributes:
-        folders: Folders of pictures, each with a .pts file beside it (300W's layout).
+        folders: Folders of pictures, each with a .pts file beside it (300W's layout), or files of
+            COCO, CVAT, Label Studio, imglab or menpo, see `aadn convert`.
         benchmark: Instead of folders: the test part of a release, by its published protocol. For a
             list, see `aadn datasets`.
         data: The folder of that release.

@@ -19,7 +19,7 @@ from aadn.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Train(TrainConfig):
-    """Train a network on folders of pictures with .pts files. Needs PyTorch.
+    """Train a network on labelled pictures. Needs PyTorch.
 
     Under torchrun (`torchrun --nproc_per_node 2 -m aadn train …`) it uses several processes.
     """

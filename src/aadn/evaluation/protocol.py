@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aadn.data.folders import read_folders
 from aadn.data.release import Benchmark, Release, read_release, tally
 from aadn.data.releases import RELEASES
 from aadn.data.samples import Sample
+from aadn.data.sources import read_sources
 from aadn.data.visibility_labels import with_visibility
 from aadn.errors import InputError
 from aadn.evaluation.measure import evaluate
@@ -30,21 +30,21 @@ def evaluate_folders(
     visibility_labels: Sequence[str | Path] = (),
     progress: bool | None = None,
 ) -> Report:
-    """Measure a network on folders of pictures with `.pts` files.
+    """Measure a network on folders of pictures with `.pts` files, or on other labelled faces.
 
     Args:
         landmarker: the network, and the detector for boxes that are found.
-        folders: see `aadn.data.folders.read_folders`; each is also reported apart.
+        folders: see `aadn.data.sources.read_sources`; each is also reported apart.
         setting: see `evaluate`.
         visibility_labels: files that say which landmarks are hidden in the pictures, see
             `aadn.data.visibility_labels`; of pictures that are in none it is unknown.
         progress: see `evaluate`.
 
     Raises:
-        AadnError: as `evaluate` and `read_folders` do.
+        AadnError: as `evaluate` and `read_sources` do.
     """
     landmarks = landmarker.card.landmarks
-    samples = read_folders(folders, landmarks)
+    samples = read_sources(folders, landmarks)
     if visibility_labels:
         samples = with_visibility(samples, visibility_labels, landmarks)
         unknown = np.full(landmarks, np.nan)

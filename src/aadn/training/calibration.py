@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aadn.data.folders import read_folders
+from aadn.data.sources import read_sources
 from aadn.models.inputs import denormalise
 from aadn.occlude.cutouts import Cutouts
 from aadn.schemes import Scheme
@@ -37,7 +37,7 @@ def drawn_faces(
 
     Raises AadnError for folders that cannot be read.
     """
-    samples = read_folders(folders, scheme.size)
+    samples = read_sources(folders, scheme.size)
     random.Random(0).shuffle(samples)
     crops = cut_crops(samples[:count], scheme, size)
     draws = Draw(crops, size, 0, cutouts=Cutouts.load(*occluders) if occluders else None)

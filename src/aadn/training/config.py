@@ -29,7 +29,8 @@ class DataConfig:
     """Which faces, and where the result goes.
 
     Attributes:
-        folders: Folders of pictures with .pts files to train on (300W's layout).
+        folders: Folders of pictures with .pts files to train on (300W's layout), or files of COCO,
+            CVAT, Label Studio, imglab or menpo, see `aadn convert`.
         out: Folder for what the run leaves.
         more_folders: Others, of whose faces none is held out.
         benchmark: A release whose training part is added to the folders.

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn.data.folders import read_folders
 from aadn.data.release import read_release
 from aadn.data.releases import RELEASES
 from aadn.data.samples import Sample, content_of, hold_out
+from aadn.data.sources import read_sources
 from aadn.data.visibility_labels import with_visibility
 from aadn.errors import AnnotationError, InputError
 from aadn.evaluation.metrics import normalisers
@@ -112,7 +112,7 @@ def _split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Samp
 
 def _of_folders(folders: Sequence[Path], scheme: Scheme) -> list[Sample]:
     """The samples of folders; AnnotationError if they have other points than the scheme."""
-    samples = read_folders(folders) if folders else []
+    samples = read_sources(folders) if folders else []
     if samples and len(samples[0].points) != scheme.size:
         raise AnnotationError(
             f"{samples[0].image}: expected {scheme.size} landmarks ({scheme.name}), got "
