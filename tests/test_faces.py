@@ -7,6 +7,7 @@ import copy
 import json
 import pickle
 import re
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from stub_backend import StubBackend
 
 from aadn import Face, Faces, Landmarker, load_image
-from aadn.errors import InputError
+from aadn.errors import InputError, MissingDependencyError
 from aadn.schemes import IBUG68, Scheme
 
 
@@ -301,3 +302,30 @@ def test_a_picture_of_ones_own() -> None:
     image = picture()
     faces = some(1, picture=partial(np.array, image))
     assert shown(faces._repr_html_())[1].shape == image.shape
+
+
+# The package supervision
+
+
+def test_faces_as_key_points() -> None:
+    supervision = pytest.importorskip("supervision")
+    visibility = np.ones((3, 68))
+    visibility[1, 5] = 0.1
+    faces = some(visibility=visibility)
+    points = faces.to_supervision()
+    assert isinstance(points, supervision.KeyPoints)
+    np.testing.assert_array_equal(points.xy, faces.points)
+    np.testing.assert_array_equal(points.visible, ~faces.hidden)
+    np.testing.assert_array_equal(points.keypoint_confidence, faces.visibility)
+    np.testing.assert_array_equal(points.detection_confidence, faces.scores)
+    assert len(points[points.detection_confidence > 0.6]) == 2
+    picture = np.zeros((20, 80, 3), np.uint8)
+    drawn = supervision.VertexAnnotator(radius=1).annotate(picture.copy(), points)
+    assert (drawn != picture).any()
+    assert len(some(0).to_supervision()) == 0
+
+
+def test_without_supervision_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'supervision>=0\.31'"):
+        some().to_supervision()

@@ -13,7 +13,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aadn.errors import AadnError, InputError
+from aadn.errors import AadnError, InputError, MissingDependencyError
 from aadn.geometry import CROP_FACTOR, corners
 from aadn.images import Source, load_image
 from aadn.measures.alignment import Aligned, aligning, cut
@@ -367,6 +367,32 @@ class Faces(_Measured):
         """
         matrices = aligning(self.scheme, self.points, ~self.hidden, size, template)
         return Aligned(cut(load_image(image), matrices, size), matrices)
+
+    def to_supervision(self) -> Any:
+        """The faces as a `supervision.KeyPoints`, for that package's annotators and filters.
+
+        `visible` is what is not hidden, `keypoint_confidence` the probability of being seen,
+        `detection_confidence` the detector's score; `data` has uncertainty, angle and quality.
+        Raises MissingDependencyError without the package.
+        """
+        try:
+            from supervision import KeyPoints
+        except ImportError:
+            raise MissingDependencyError(
+                "supervision is not installed; install it with `pip install 'supervision>=0.31'`"
+            ) from None
+        return KeyPoints(
+            xy=self.points,
+            class_id=np.zeros(len(self), int),
+            keypoint_confidence=self.visibility,
+            detection_confidence=self.scores,
+            visible=~self.hidden,
+            data={
+                "uncertainty": self.uncertainty,
+                "angle": self.angles,
+                "quality": self.quality,
+            },
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them: `scheme` (its name) and `faces`, see `Face.to_dict`."""
