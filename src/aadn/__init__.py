@@ -25,6 +25,7 @@ from aadn.inference.face_detector import FaceDetector
 from aadn.inference.landmarker import Landmarker, Result
 from aadn.media.draw import draw
 from aadn.schemes import Scheme
+from aadn.tracking.tracker import Tracker
 
 __version__ = "0.2.0"
 
@@ -42,6 +43,7 @@ __all__ = [
     "OutputError",
     "Result",
     "Scheme",
+    "Tracker",
     "WeightsError",
     "__version__",
     "default_detector",

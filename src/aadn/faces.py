@@ -159,6 +159,7 @@ class Face(_Measured):
         angle: degrees in (-180, 180] by which the face is turned clockwise, see `Faces`.
         quality: in [0, 1], the chance that the landmarks are right, see `Faces`.
         turned_away: (L,) float32 in [0, 1], the probability of being turned away, see `Faces`.
+        id: its number in a film, see `Faces`; -1 otherwise.
 
     Examples:
         >>> from aadn import Landmarker
@@ -180,6 +181,7 @@ class Face(_Measured):
     quality: float = math.nan
     turned_away: Float32 = field(default_factory=lambda: _all(math.nan))
     turned_threshold: float = TURNED_THRESHOLD
+    id: int = -1
 
     def __post_init__(self) -> None:
         if self.turned_away.ndim == 0:  # one for all
@@ -197,9 +199,10 @@ class Face(_Measured):
         `box` (x0, y0, x1, y1), `angle`, `score`, `quality`, `points` [[x, y], …], `visibility` and
         `turned_away`, `hidden`, `covered` and `turned` (indices of landmarks), `uncertainty` and
         `occlusion` (7 rows of 7); quality, turned_away and the last two are None from a network
-        without them.
+        without them. `id` is there in a film alone.
         """
         return {
+            **({} if self.id < 0 else {"id": self.id}),
             "box": _rounded(self.box, 3),
             "angle": round(self.angle, 3),
             "score": round(self.score, 4),
@@ -253,6 +256,7 @@ class Faces(_Measured):
             landmark's place. NaN from a network that does not tell it, or if left out: what it
             calls seen may be turned away.
         turned_threshold: `turned` is `turned_away` of at least this.
+        ids: (N,) int64 the numbers of the faces in a film, from 1 (`aadn.Tracker`); -1 otherwise.
         picture: gives the picture (H, W, 3) for a notebook to show, or None if it is gone.
 
     Raises InputError if shapes or ranges do not fit.
@@ -281,12 +285,15 @@ class Faces(_Measured):
     quality: Float32 = field(default_factory=lambda: _all(math.nan), kw_only=True)
     turned_away: Float32 = field(default_factory=lambda: _all(math.nan), kw_only=True)
     turned_threshold: float = field(default=TURNED_THRESHOLD, kw_only=True)
+    ids: NDArray[np.int64] = field(default_factory=lambda: np.array(-1), kw_only=True)
     picture: Callable[[], Source | None] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for name in _ARRAYS:
             object.__setattr__(self, name, np.asarray(getattr(self, name), np.float32))
         count, size = len(self.points) if self.points.ndim else 0, self.scheme.size
+        ids = np.asarray(self.ids, np.int64)
+        object.__setattr__(self, "ids", np.full(count, ids) if ids.ndim == 0 else ids)
         for name in ("angles", "quality"):
             if getattr(self, name).ndim == 0:  # one for all
                 object.__setattr__(self, name, np.full(count, getattr(self, name)))
@@ -303,6 +310,7 @@ class Faces(_Measured):
             "angles": (count,),
             "quality": (count,),
             "turned_away": (count, size),
+            "ids": (count,),
         }.items():
             got = getattr(self, name).shape
             if got != shape:
@@ -427,6 +435,7 @@ class Faces(_Measured):
                 float(self.quality[index]),
                 self.turned_away[index],
                 self.turned_threshold,
+                int(self.ids[index]),
             )
         rows: Any = index
         if not isinstance(index, slice):
@@ -435,7 +444,7 @@ class Faces(_Measured):
                 rows = rows.astype(np.intp)  # an empty list would be of floats
             if rows.ndim != 1:
                 raise InputError(f"expected one index, a slice, or a list of them, got {index!r}")
-        return replace(self, **{name: getattr(self, name)[rows] for name in _ARRAYS})
+        return replace(self, **{name: getattr(self, name)[rows] for name in (*_ARRAYS, "ids")})
 
     def __iter__(self) -> Iterator[Face]:
         return (self[i] for i in range(len(self)))

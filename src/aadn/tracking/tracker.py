@@ -1,0 +1,321 @@
+"""Faces of a film: each frame's crops from the frame before, the finder where that does not do.
+
+Ours, not the paper's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aadn.errors import InputError
+from aadn.faces import Face, Faces
+from aadn.geometry import Crop, FloatArray, areas, box_of_points, intersections
+from aadn.images import Source, load_image
+from aadn.inference.landmarker import Landmarker
+from aadn.tracking.steady import Steady
+
+LET_GO = 0.3
+"""A face whose quality is lower is lost (our choice)."""
+
+TAKEN = 0.5
+"""A face that is found anew must have so much quality (our choice)."""
+
+SAME = 0.4
+"""Faces whose boxes share more than this of the smaller one are one face (our choice)."""
+
+LIKE = 0.6
+"""Correlation of two looks at a face, at which they may be one person's (our choice)."""
+
+REACH = 1.0
+"""How far from where it should be by now a lost face may be found again: so many of its sides for
+each second that it was lost, and half a side (our choice)."""
+
+LOOK, AROUND = 24, 1.4
+"""Pixels of the side of what is remembered of a face's look, and that side over the box's."""
+
+
+@dataclass
+class _Track:
+    """A face that is followed.
+
+    Attributes:
+        id: its number.
+        face: as it was last seen, unsteadied.
+        time: when that was, in seconds.
+        velocity: (2,) pixels a second of its box's middle.
+        look: (LOOK²,) what it looks like, of mean 0 and length 1.
+        like: how much it looked so in the last frame.
+        steady: its steadied landmarks.
+        lost: whether it was not there in the last frame.
+    """
+
+    id: int
+    face: Face
+    time: float
+    look: FloatArray
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    like: float = 1.0
+    steady: Steady = field(default_factory=Steady)
+    lost: bool = False
+
+    def middle(self, time: float) -> FloatArray:
+        """Where the middle of its box should be at a time."""
+        box = self.face.box.astype(np.float64)
+        return np.asarray((box[:2] + box[2:]) / 2 + self.velocity * (time - self.time))
+
+    @property
+    def side(self) -> float:
+        """The longer side of its box."""
+        return float((self.face.box[2:] - self.face.box[:2]).max())
+
+
+class Tracker:
+    """Follows faces through a film, and gives each a number that stays.
+
+    A frame's faces are looked for where they were, turned as they were; the finder looks at the
+    whole frame only every so often, and where a face was lost. A face is lost when its quality is
+    low, and keeps its number if it is found again soon, near where it should be by then.
+
+    Examples:
+        >>> from aadn import Landmarker, Tracker, load_image
+        >>> tracker, frame = Tracker(Landmarker()), load_image("examples/astronaut.jpg")
+        >>> [tracker(frame, time / 30).ids.tolist() for time in range(3)]
+        [[1], [1], [1]]
+    """
+
+    def __init__(
+        self,
+        landmarker: Landmarker | None = None,
+        *,
+        find_every: float = 0.5,
+        patience: float = 1.0,
+        smooth: bool = True,
+    ) -> None:
+        """Follow no face yet.
+
+        Args:
+            landmarker: what finds faces and their landmarks; None for `Landmarker()`.
+            find_every: seconds after which the finder looks for new faces, though none is lost.
+            patience: seconds for which a lost face keeps its number.
+            smooth: steady the landmarks (`aadn.tracking.steady`).
+
+        Raises InputError for negative seconds.
+        """
+        for name, seconds in (("find_every", find_every), ("patience", patience)):
+            if not seconds >= 0:
+                raise InputError(f"expected {name} of 0 seconds or more, got {seconds}")
+        self.landmarker = landmarker or Landmarker()
+        self.find_every, self.patience, self.smooth = find_every, patience, smooth
+        self._tracks: list[_Track] = []
+        self._next = 1
+        self._time: float | None = None
+        self._found: float | None = None
+
+    def __call__(self, image: Source, time: float) -> Faces:
+        """The faces of the next frame, those that are followed longest first, with their `ids`.
+
+        Args:
+            image: the frame, as `Landmarker` takes it.
+            time: seconds, later than the frame before.
+
+        Raises:
+            ImageError, InputError, NetworkError: as `Landmarker` does; InputError for a time that
+                is not later.
+        """
+        if not np.isfinite(time) or (self._time is not None and time <= self._time):
+            raise InputError(f"expected a time later than {self._time} s, got {time}")
+        frame = load_image(image, max_pixels=self.landmarker.max_pixels)
+        self._follow(frame, time)
+        self._tracks = [t for t in self._tracks if not t.lost or time - t.time <= self.patience]
+        if self._should_find(time):
+            self._find(frame, time)
+        since = 0.0 if self._time is None else time - self._time
+        self._time = time
+        return self._faces(since)
+
+    def _follow(self, frame: NDArray[np.uint8], time: float) -> None:
+        """Look for each face where it should be by now."""
+        tracks = [track for track in self._tracks if not track.lost]
+        if not tracks:
+            return
+        boxes, angles = zip(*(_expected(track, time) for track in tracks), strict=True)
+        faces = self.landmarker.align(frame, np.array(boxes), np.array(angles))
+        for track, face in zip(tracks, faces, strict=True):
+            if _right(face) and _near(track, face, time):
+                _move(track, face, _look(frame, face), time)
+            else:
+                track.lost = True
+        self._part(tracks)
+
+    def _part(self, tracks: list[_Track]) -> None:
+        """Of two that have come to one face, lose the one that it is less like."""
+        there = [track for track in tracks if not track.lost]
+        for i, one in enumerate(there):
+            for other in there[i + 1 :]:
+                if one.lost or other.lost or _shared(one.face.box, other.face.box) < SAME:
+                    continue
+                (one if one.like < other.like else other).lost = True
+
+    def _should_find(self, time: float) -> bool:
+        if self._found is None or not any(not track.lost for track in self._tracks):
+            return True
+        lost = any(track.lost for track in self._tracks)
+        return lost or time - self._found >= self.find_every
+
+    def _find(self, frame: NDArray[np.uint8], time: float) -> None:
+        """Look for faces that are not followed, and take them up again, or anew."""
+        self._found = time
+        found = self.landmarker.detect(frame)
+        there = [track.face.box for track in self._tracks if not track.lost]
+        new = [i for i, box in enumerate(found.boxes) if all(_shared(box, b) < SAME for b in there)]
+        if not new:
+            return
+        asked = ((frame, found.boxes[i], float(found.angles[i])) for i in new)
+        faces = list(self.landmarker.align_each(asked, level=True))
+        scores = found.scores[new]
+        for face, score in zip(faces, scores, strict=True):
+            if not (face.quality >= TAKEN or np.isnan(face.quality)):
+                continue
+            self._take(frame, replace(face, score=float(score)), time)
+
+    def _take(self, frame: NDArray[np.uint8], face: Face, time: float) -> None:
+        """Take up a lost face that this may be, else a new one."""
+        look = _look(frame, face)
+        lost = [track for track in self._tracks if track.lost]
+        chances = [_chance(track, face, look, time) for track in lost]
+        if chances and max(chances) > 0:
+            track = lost[int(np.argmax(chances))]
+            track.steady, track.lost = Steady(), False
+            track.velocity = np.zeros(2)
+            track.face, track.time = face, time
+            track.look = _blend(track.look, look)
+            return
+        self._tracks.append(_Track(self._next, face, time, look))
+        self._next += 1
+
+    def _faces(self, since: float) -> Faces:
+        """What is followed, steadied, so many seconds after the frame before."""
+        there = [track for track in self._tracks if not track.lost]
+        faces = []
+        for track in there:
+            face = track.face
+            if self.smooth:
+                points = track.steady(
+                    face.points, ~face.hidden, face.uncertainty, _length(face), since
+                )
+                face = replace(face, points=points.astype(np.float32))
+            faces.append(face)
+        if not faces:
+            return Faces.empty(self.landmarker.card.scheme)
+        return replace(_as_faces(faces), ids=np.array([track.id for track in there]))
+
+
+def _expected(track: _Track, time: float) -> tuple[FloatArray, float]:
+    """The box of a face at a time, tight around its landmarks once it is upright, and its angle."""
+    points = track.face.points.astype(np.float64)
+    if track.steady.points is not None:
+        points = track.steady.points  # which do not tremble, and so neither does the crop
+    points = points + track.velocity * (time - track.time)
+    angle = _roll(track.face)
+    return box_of_points(points, angle), angle
+
+
+def _roll(face: Face) -> float:
+    """By how much a face is turned clockwise: its eyes, or the angle that it was cut out by."""
+    pair = next(iter(face.scheme.normalisers.values()), None)
+    if pair is None:
+        return face.angle
+    first, second = (face.points[list(group)].mean(axis=0) for group in pair)
+    return float(np.degrees(np.arctan2(*(second - first)[::-1])))
+
+
+def _length(face: Face) -> float:
+    """The distance that errors are measured by: between the eyes, or half the box's side."""
+    pair = next(iter(face.scheme.normalisers.values()), None)
+    if pair is None:
+        return float((face.box[2:] - face.box[:2]).max()) / 2
+    first, second = (face.points[list(group)].mean(axis=0) for group in pair)
+    return float(np.linalg.norm(first - second))
+
+
+def _right(face: Face) -> bool:
+    """Whether its landmarks may be right; so they are where a network does not say it."""
+    return bool(np.isnan(face.quality) or face.quality >= LET_GO)
+
+
+def _near(track: _Track, face: Face, time: float) -> bool:
+    """Whether a face is about as large as it was, and not far from where it should be."""
+    box = box_of_points(face.points, _roll(face))
+    side = float((box[2:] - box[:2]).max())
+    off = np.linalg.norm((box[:2] + box[2:]) / 2 - track.middle(time))
+    return 0.6 < side / max(track.side, 1e-6) < 1.6 and bool(off < 0.6 * track.side)
+
+
+def _move(track: _Track, face: Face, look: FloatArray, time: float) -> None:
+    """The face as it is now."""
+    roll = _roll(face)
+    box = box_of_points(face.points, roll).astype(np.float32)
+    seconds = time - track.time
+    before = (track.face.box[:2] + track.face.box[2:]) / 2
+    speed = ((box[:2] + box[2:]) / 2 - before).astype(np.float64) / seconds
+    track.velocity = 0.5 * track.velocity + 0.5 * speed
+    track.face = replace(face, box=box, angle=roll, score=track.face.score)
+    track.time = time
+    track.like = float(look @ track.look)
+    if track.like > LIKE:
+        track.look = _blend(track.look, look)
+
+
+def _chance(track: _Track, face: Face, look: FloatArray, time: float) -> float:
+    """How likely a face that was found is a lost one: above 0 if it may be."""
+    middle = (face.box[:2] + face.box[2:]) / 2
+    off = float(np.linalg.norm(middle - track.middle(time))) / max(track.side, 1e-6)
+    reach = 0.5 + REACH * (time - track.time)
+    like = float(look @ track.look)
+    return like * (1.5 - off / reach) if off < reach and like > LIKE else 0.0
+
+
+def _look(frame: NDArray[np.uint8], face: Face) -> FloatArray:
+    """(LOOK²,) what a face looks like, of mean 0 and length 1."""
+    grey = Crop.around(face.box, LOOK, AROUND, face.angle).cut(frame).mean(axis=2).ravel()
+    grey = grey - grey.mean()
+    return np.asarray(grey / max(float(np.linalg.norm(grey)), 1e-6))
+
+
+def _blend(old: FloatArray, new: FloatArray) -> FloatArray:
+    both = 0.9 * old + 0.1 * new
+    return np.asarray(both / max(float(np.linalg.norm(both)), 1e-6))
+
+
+def _shared(box: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """What two boxes share of the smaller one."""
+    pair = np.array([box, other], np.float64)
+    smaller = float(areas(pair).min())
+    return float(intersections(pair[:1], pair[1:])[0, 0]) / max(smaller, 1e-6)
+
+
+def _as_faces(faces: list[Face]) -> Faces:
+    """Faces of one scheme together."""
+    first = faces[0]
+
+    def rows(name: str) -> NDArray[np.float32]:
+        return np.array([getattr(face, name) for face in faces], np.float32)
+
+    return Faces(
+        rows("points"),
+        rows("visibility"),
+        rows("uncertainty"),
+        rows("box"),
+        rows("score"),
+        rows("occlusion"),
+        first.scheme,
+        first.visibility_threshold,
+        first.crop_factor,
+        angles=rows("angle"),
+        quality=rows("quality"),
+        turned_away=rows("turned_away"),
+        turned_threshold=first.turned_threshold,
+    )
