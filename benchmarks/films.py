@@ -3,8 +3,8 @@
     python benchmarks/films.py --data ../shared/data [--weights lite] [--faces 12]
 
 Films are of 640×480 pixels and 30 frames/s, each frame with camera noise and as a JPEG. In percent
-of the inter-ocular distance: `jitter` is the landmarks' mean movement from frame to frame beyond the
-truth's, `error` their mean distance to the labels, which move with the picture. `still` stands
+of the inter-ocular distance: `jitter` is the landmarks' mean movement from frame to frame beyond
+the truth's, `error` their mean distance to the labels, which move with the picture. `still` stands
 still, `swing` moves by 150 pixels to each side in three seconds, `turn` turns by 25° to each side,
 `zoom` grows and shrinks by half. `delay` is the time in frames by which the landmarks fit the truth
 best. The last table has films of three faces, two of which pass each other, one before the other:
