@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "detect": "Detect",
+    "video": "Video",
     "bench": "Bench",
     "train": "Train",
     "evaluate": "Evaluate",

@@ -1,0 +1,312 @@
+"""`aadn video`: films in, films and tables out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aadn import Landmarker, Tracker, load_image
+from aadn.cli.main import main
+from aadn.errors import ImageError, MissingDependencyError, OutputError
+from aadn.faces import Faces
+from aadn.media.film import AvFilm, Camera, FilmWriter, OpenCvFilm, PictureFolder, open_film
+from aadn.media.film_results import openface_angles, openface_csv
+
+av = pytest.importorskip("av")
+
+ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+TIMES = [0.0, 0.04, 0.08, 0.2, 0.24, 0.3]
+"""Seconds at which frames are shown: not evenly."""
+
+
+def picture(shift: int = 0) -> NDArray[np.uint8]:
+    """Her head, small, of even sides."""
+    image = load_image(ASTRONAUT)[40:240, 120:330]
+    return np.ascontiguousarray(np.roll(image, shift, axis=1))
+
+
+def film(
+    path: Path, times: Sequence[float] = TIMES, *, sound: bool = True, frames: Any = picture
+) -> Path:
+    """A film of frames shown at some times, with a tone."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        first = frames(0)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        tone = container.add_stream("aac", rate=16000) if sound else None
+        for i, shown in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(frames(2 * i), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * shown), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        if tone is not None:
+            for i in range(8):
+                wave = np.sin(np.arange(1024 * i, 1024 * (i + 1)) / 20).astype(np.float32)[None]
+                part = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+                part.sample_rate, part.pts = 16000, 1024 * i
+                container.mux(tone.encode(part))
+            container.mux(tone.encode())
+    return path
+
+
+def shown(path: Path) -> list[float]:
+    """The times of a film's frames."""
+    reader = AvFilm(path)
+    times = [frame.time for frame in reader.frames()]
+    reader.close()
+    return times
+
+
+def sound(path: Path) -> float:
+    """Seconds of sound in a film; 0 without."""
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return 0.0
+        packets = [p for p in container.demux(container.streams.audio[0]) if p.pts is not None]
+        return float((packets[-1].pts - packets[0].pts) * packets[0].time_base)
+
+
+# Reading
+
+
+def test_frames_come_with_their_times(tmp_path: Path) -> None:
+    reader = open_film(str(film(tmp_path / "a.mp4")))
+    assert isinstance(reader, AvFilm)
+    frames = list(reader.frames())
+    np.testing.assert_allclose([frame.time for frame in frames], TIMES, atol=1e-3)
+    assert [frame.index for frame in frames] == list(range(6))
+    assert np.abs(frames[2].image.astype(int) - picture(4)).mean() < 6
+    assert reader.seconds == pytest.approx(0.5, abs=0.25)
+    reader.close()
+
+
+def test_a_phone_s_film_is_upright(tmp_path: Path) -> None:
+    """The frames lie; the header says to turn them clockwise by a quarter."""
+    path = film(tmp_path / "a.mp4", sound=False)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    one = 1 << 16
+    data[at : at + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    reader = AvFilm(path)
+    first = next(reader.frames())
+    reader.close()
+    expected = np.rot90(picture(), -1)
+    assert first.image.shape == expected.shape
+    assert np.abs(first.image.astype(int) - expected).mean() < 6
+
+
+def test_opencv_reads_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4", [i / 25 for i in range(5)])
+    monkeypatch.setitem(sys.modules, "av", None)
+    reader = open_film(str(path))
+    assert isinstance(reader, OpenCvFilm)
+    frames = list(reader.frames())
+    reader.close()
+    assert len(frames) == 5
+    assert (np.diff([frame.time for frame in frames]) > 0).all()
+    with pytest.raises(MissingDependencyError, match=r"aadn\[video\]"):
+        FilmWriter(tmp_path / "b.mp4", 25)
+    (tmp_path / "c.mp4").write_bytes(b"nothing")
+    with pytest.raises(ImageError, match="not a film that OpenCV can decode"):
+        open_film(str(tmp_path / "c.mp4"))
+
+
+def test_a_folder_is_a_film(tmp_path: Path) -> None:
+    for i in (2, 1, 10):
+        cv2.imwrite(str(tmp_path / f"{i:03}.png"), np.full((20, 30, 3), i, np.uint8))
+    reader = open_film(str(tmp_path))
+    assert isinstance(reader, PictureFolder)
+    frames = list(reader.frames())
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 10]
+    np.testing.assert_allclose([frame.time for frame in frames], [0, 0.04, 0.08])
+
+
+class SlowlyRead:
+    """What OpenCV gives for a camera: a frame each 10 ms, 30 of them."""
+
+    def __init__(self, number: int) -> None:
+        self.count = 0
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, key: int) -> float:
+        return 100.0
+
+    def read(self) -> tuple[bool, Any]:
+        time.sleep(0.01)
+        self.count += 1
+        return self.count <= 30, np.full((4, 6, 3), self.count, np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_never_lags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is slower than it gets the newest frame; the others are dropped and counted."""
+    monkeypatch.setattr(cv2, "VideoCapture", SlowlyRead)
+    camera = open_film("0")
+    assert isinstance(camera, Camera)
+    seen = []
+    for frame in camera.frames():
+        seen.append(frame.index)
+        time.sleep(0.035)
+    camera.close()
+    assert seen == sorted(set(seen))
+    assert len(seen) < 20
+    assert len(seen) + camera.dropped == 30
+
+
+# Writing
+
+
+def test_a_film_keeps_times_and_sound(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4")
+    writer = FilmWriter(tmp_path / "out" / "b.mp4", 25, source)
+    for i, seconds in enumerate(TIMES):
+        writer.add(picture(2 * i)[:-1, :-1], seconds)  # odd sides
+    assert not (tmp_path / "out" / "b.mp4").exists()
+    writer.close()
+    np.testing.assert_allclose(shown(tmp_path / "out" / "b.mp4"), TIMES, atol=1e-3)
+    assert sound(tmp_path / "out" / "b.mp4") == pytest.approx(0.3, abs=0.1)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
+
+
+def test_a_film_without_frames_is_none(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").write_text("older")
+    FilmWriter(tmp_path / "b.mp4", 25).close()
+    assert (tmp_path / "b.mp4").read_text() == "older"
+    with pytest.raises(OutputError, match="films end in"):
+        FilmWriter(tmp_path / "b.nothing", 25)
+
+
+# The command
+
+
+def run(capsys: Any, *words: Any) -> tuple[int, str, str]:
+    code = main(["video", *map(str, words)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_command_writes_all_results(tmp_path: Path, capsys: Any) -> None:
+    source = film(tmp_path / "a.mp4")
+    files = {kind: tmp_path / f"b.{kind}" for kind in ("mp4", "csv", "jsonl", "of.csv")}
+    code, out, err = run(
+        capsys, source, "--out", files["mp4"], "--csv", files["csv"], "--jsonl", files["jsonl"],
+        "--openface", files["of.csv"], "--threads", 1,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out.strip().endswith("a.mp4: 6 frames, 1 face")
+    np.testing.assert_allclose(shown(files["mp4"]), TIMES, atol=1e-3)
+    assert sound(files["mp4"]) > 0.2
+    drawn = next(AvFilm(files["mp4"]).frames()).image
+    assert np.abs(drawn.astype(int) - picture()).mean() > 1
+
+    tracker = Tracker(Landmarker(threads=1))
+    expected = [tracker(frame.image, frame.time) for frame in AvFilm(source).frames()]
+    lines = [json.loads(line) for line in files["jsonl"].read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(6))
+    np.testing.assert_allclose([line["time"] for line in lines], TIMES, atol=1e-3)
+    for line, faces in zip(lines, expected, strict=True):
+        (face,) = line["faces"]
+        assert face["id"] == 1
+        np.testing.assert_allclose(face["points"], faces.points[0], atol=1e-3)
+        np.testing.assert_allclose(face["pose"], faces.pose[0], atol=0.01)
+        np.testing.assert_allclose(face["eye_openness"], faces.eye_openness[0], atol=1e-3)
+
+    rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
+    assert len(rows) == 6 * 68
+    assert {row["state"] for row in rows} <= {"seen", "covered", "turned"}
+    assert [row["face"] for row in rows] == ["1"] * len(rows)
+    assert float(rows[30]["x"]) == pytest.approx(expected[0].points[0, 30, 0], abs=1e-3)
+
+    wide = list(csv.DictReader(files["of.csv"].read_text().splitlines()))
+    assert [row["frame"] for row in wide] == [str(i) for i in range(1, 7)]
+    assert {row["success"] for row in wide} == {"1"}
+    assert float(wide[3]["y_8"]) == pytest.approx(expected[3].points[0, 8, 1], abs=0.01)
+
+
+def test_a_part_of_a_film(tmp_path: Path, capsys: Any) -> None:
+    source = film(tmp_path / "a.mp4", [i / 25 for i in range(10)], sound=False)
+    code, out, err = run(capsys, source, "--jsonl", "-", "--every", 2, "--start", 0.1,
+                         "--end", 0.33)  # fmt: skip
+    assert code == 0
+    assert [json.loads(line)["frame"] for line in out.splitlines()] == [4, 6, 8]
+    assert err.strip().endswith("a.mp4: 3 frames, 1 face")
+
+
+def test_what_is_no_film_says_so(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"nothing")
+    for source, message in (
+        (tmp_path / "none.mp4", "no such file"),
+        (tmp_path / "a.mp4", "not a film that can be decoded"),
+        (tmp_path, "no pictures in this folder"),
+    ):
+        code, _, err = run(capsys, source)
+        assert code == ImageError.exit_code
+        assert message in err
+    for words in (["--every", 0], ["--start", 2, "--end", 1], ["--csv", "-", "--jsonl", "-"]):
+        assert run(capsys, tmp_path / "a.mp4", *words)[0] in (2, 9)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_leaves_what_is_done(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mp4", [i / 25 for i in range(400)], sound=False)
+    out, lines = tmp_path / "b.mp4", tmp_path / "b.jsonl"
+    command: list[Any] = [
+        sys.executable,
+        "-m",
+        "aadn",
+        "video",
+        source,
+        "--out",
+        out,
+        "--jsonl",
+        lines,
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if lines.exists() and lines.read_text().count("\n") > 5:
+            break
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    done = lines.read_text().count("\n")
+    assert 5 < done < 400
+    assert abs(len(shown(out)) - done) <= 1
+    assert f"{len(shown(out))} frames" in said or f"{done} frames" in said
+
+
+# OpenFace's columns
+
+
+def test_openface_s_axes() -> None:
+    """Its y points down and its z away, so that signs change; in radians."""
+    faces = Landmarker(threads=1)(ASTRONAUT)
+    face = faces[0]
+    yaw, pitch, roll = np.radians(face.pose)
+    np.testing.assert_allclose(openface_angles(face), [-pitch, -yaw, roll], atol=0.03)
+    empty = openface_csv(4, 0.2, Faces.empty()).decode().strip().split(",")
+    assert empty[:5] == ["5", "0", "0.2", "0", "0"]
+    assert len(empty) == 8 + 136
