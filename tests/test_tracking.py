@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,18 @@ def test_two_faces_that_pass_each_other_keep_their_numbers(picture: Frame) -> No
 def _sides(faces: Faces) -> tuple[list[str], list[int]]:
     middles = (faces.boxes[:, 0] + faces.boxes[:, 2]) / 2
     return ["left" if x < 240 else "right" for x in middles], faces.ids.tolist()
+
+
+def test_without_a_quality_the_finder_says_what_is_gone(picture: Frame) -> None:
+    landmarker = Landmarker(threads=1)
+    backend: Any = landmarker.backend
+    backend.card = replace(backend.card, quality=None)
+    tracker = Tracker(Landmarker(backend), find_every=0.1, patience=0.2)
+    for i in range(3):
+        assert np.isnan(tracker(picture, i / 30).quality).all()
+    counts = [len(tracker(np.full_like(picture, 100), 0.1 + i / 30)) for i in range(15)]
+    assert counts[-1] == 0
+    assert tracker(picture, 1.0).ids.tolist() == [2]
 
 
 def test_times_must_grow(picture: Frame) -> None:

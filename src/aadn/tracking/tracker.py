@@ -26,6 +26,10 @@ TAKEN = 0.5
 SAME = 0.4
 """Faces whose boxes share more than this of the smaller one are one face (our choice)."""
 
+AGAIN = 0.1
+"""Seconds after which the finder looks again for a lost face, beside others that are followed (our
+choice)."""
+
 LIKE = 0.6
 """Correlation of two looks at a face, at which they may be one person's (our choice)."""
 
@@ -50,6 +54,7 @@ class _Track:
         like: how much it looked so in the last frame.
         steady: its steadied landmarks.
         lost: whether it was not there in the last frame.
+        confirmed: when the finder saw it last, in seconds.
     """
 
     id: int
@@ -60,6 +65,10 @@ class _Track:
     like: float = 1.0
     steady: Steady = field(default_factory=Steady)
     lost: bool = False
+    confirmed: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.confirmed = self.time
 
     def middle(self, time: float) -> FloatArray:
         """Where the middle of its box should be at a time."""
@@ -160,15 +169,20 @@ class Tracker:
                 (one if one.like < other.like else other).lost = True
 
     def _should_find(self, time: float) -> bool:
-        if self._found is None or not any(not track.lost for track in self._tracks):
+        if self._found is None or all(track.lost for track in self._tracks):
             return True
         lost = any(track.lost for track in self._tracks)
-        return lost or time - self._found >= self.find_every
+        return time - self._found >= (min(AGAIN, self.find_every) if lost else self.find_every)
 
     def _find(self, frame: NDArray[np.uint8], time: float) -> None:
         """Look for faces that are not followed, and take them up again, or anew."""
         self._found = time
         found = self.landmarker.detect(frame)
+        for track in self._tracks:
+            if any(_shared(box, track.face.box) >= SAME for box in found.boxes):
+                track.confirmed = time
+            # Of a network that does not say its quality, only the finder tells.
+            track.lost |= np.isnan(track.face.quality) and time - track.confirmed > self.patience
         there = [track.face.box for track in self._tracks if not track.lost]
         new = [i for i, box in enumerate(found.boxes) if all(_shared(box, b) < SAME for b in there)]
         if not new:
@@ -190,7 +204,7 @@ class Tracker:
             track = lost[int(np.argmax(chances))]
             track.steady, track.lost = Steady(), False
             track.velocity = np.zeros(2)
-            track.face, track.time = face, time
+            track.face, track.time, track.confirmed = face, time, time
             track.look = _blend(track.look, look)
             return
         self._tracks.append(_Track(self._next, face, time, look))
