@@ -167,3 +167,13 @@ def test_grey_and_wrong_pictures() -> None:
     assert draw(np.zeros((300, 300), np.uint8), one_face(100, [])).shape == (300, 300, 3)
     with pytest.raises(InputError):
         draw(np.zeros((9, 9, 3)), Faces.empty())  # type: ignore[arg-type]
+
+
+def test_numbers_of_faces_are_drawn_with_their_boxes() -> None:
+    faces = one_face(100, [])
+    numbered = replace(faces, ids=np.array([7]))
+    changed = np.argwhere((draw(black(300), faces) != draw(black(300), numbered)).any(axis=2))
+    assert len(changed) > 10
+    assert (np.abs(changed - faces.boxes[0, 1::-1]) < 40).all()
+    one, other = (draw(black(300), some, boxes=False) for some in (faces, numbered))
+    np.testing.assert_array_equal(one, other)

@@ -33,7 +33,7 @@ def draw(
         image: (H, W, 3) uint8 RGB, or what else `load_image` takes; it stays as it is.
         faces: in the picture's pixels; one face will do.
         contours: draw lines between the landmarks.
-        boxes: draw the landmark boxes.
+        boxes: draw the landmark boxes, with the faces' numbers where they have any.
         occlusion: lay the occlusion map over each face; nothing where it is NaN.
 
     Returns:
@@ -66,6 +66,8 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
     if box:
         outline = np.array([_at(corner) for corner in corners(face.box, face.angle)], np.int32)
         cv2.polylines(canvas, [outline], True, BOX, thickness, cv2.LINE_AA, _SHIFT)
+        if face.id >= 0:
+            _number(canvas, face.id, corners(face.box, face.angle)[0], side)
     hidden = face.hidden
     if contours:
         for indices, closed in face.scheme.contours.values():
@@ -85,6 +87,18 @@ def _draw_face(canvas: NDArray[np.uint8], face: Face, contours: bool, box: bool)
             if edge:
                 _circle(canvas, point, radius + max(1, radius / 4), EDGE, cv2.FILLED)
             _circle(canvas, point, radius, SEEN, cv2.FILLED)
+
+
+def _number(
+    canvas: NDArray[np.uint8], number: int, corner: NDArray[np.floating], side: float
+) -> None:
+    """A face's number, above a corner of its box."""
+    size = float(np.clip(side / 200, 0.4, 2))
+    place = np.clip(corner - [0, 6 * size], -1e4, 1e4)
+    at = round(float(place[0])), round(float(place[1]))
+    for colour, thick in ((EDGE, round(4 * size) + 1), (BOX, max(1, round(1.5 * size)))):
+        cv2.putText(canvas, str(number), at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thick,
+                    cv2.LINE_AA)  # fmt: skip
 
 
 def _line(
