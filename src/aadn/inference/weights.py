@@ -33,7 +33,7 @@ from aadn.inference.session import read
 
 FOLDER = Path(__file__).parents[1] / "weights"
 
-EMBEDDED = {"default": FOLDER / "default.onnx"}
+EMBEDDED = {name: FOLDER / f"{name}.onnx" for name in ("default", "lite")}
 """The networks that come with the package, each with its card, a JSON file, beside it."""
 
 DEFAULT = "default"
