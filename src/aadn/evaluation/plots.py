@@ -261,6 +261,7 @@ def plot_error_over_time(
         axes.annotate(name, (time, error), xytext=(8, 5), textcoords="offset points")
     axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel)
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("{x:g}")
     axes.margins(x=0.3, y=0.15)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3, which="both")
