@@ -3,7 +3,8 @@
     python benchmarks/train_lite.py --data ../shared/data --out runs
     torchrun --nproc-per-node 2 benchmarks/train_lite.py --data ../shared/data --out runs
 
-The second is for two cores, once the first has labelled the photographs: a process on each is faster.
+The second is for two cores, once the first has labelled the photographs: a process on each is
+faster.
 It has the faces, occluders and labels of the default's last run (`retrain.py`), and all other
 pictures of faces that are there, which the default labels; the default also says what hides
 landmarks where nobody has labelled that. Killed, the same command goes on.

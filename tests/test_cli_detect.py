@@ -25,7 +25,6 @@ from aadn.errors import OutputError
 from aadn.files import write_whole
 from aadn.images import load_image
 from aadn.inference import landmarker
-from aadn.inference.weights import EMBEDDED
 from aadn.media import growing
 
 
@@ -450,10 +449,3 @@ def test_a_full_disk_is_one_line(
     assert child.returncode == 7
     assert child.stderr.count("\n") == 1
     assert "No space left on device" in child.stderr
-
-
-@pytest.mark.parametrize("name", list(EMBEDDED))
-def test_embedded_networks_are_taken_by_name(name: str, capsys: Any) -> None:
-    image = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-    code, out, _ = run(capsys, "detect", image, "--model", name)
-    assert (code, "1 face" in out) == (0, True)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from aadn import Landmarker, load_image
+from aadn.cli.main import main
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.data.visibility_labels import with_visibility
@@ -40,15 +41,20 @@ class Limits:
         nme: of LFPW's test faces, from true boxes.
         auc: of what hides their landmarks.
         wrongly: percent of the seen ones that it calls hidden there.
+        right: share of landmarks that it calls rightly seen or hidden under an occluder.
     """
 
     bytes: float
     nme: float
     auc: float
     wrongly: float
+    right: float
 
 
-LIMITS = {"default": Limits(38e6, 3.2, 0.97, 0.5), "lite": Limits(3e6, 3.9, 0.95, 1.0)}
+LIMITS = {
+    "default": Limits(38e6, 3.2, 0.97, 0.5, 0.85),
+    "lite": Limits(3e6, 3.6, 0.97, 0.5, 0.8),
+}
 
 
 @pytest.fixture(scope="module", params=EMBEDDED)
@@ -99,7 +105,9 @@ def test_a_clean_face_is_seen(landmarker: Landmarker) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mask", "sunglasses", "rectangle"])
-def test_what_is_covered_is_called_hidden(landmarker: Landmarker, kind: Occluder) -> None:
+def test_what_is_covered_is_called_hidden(
+    landmarker: Landmarker, name: str, kind: Occluder
+) -> None:
     image = load_image(ASTRONAUT)
     clean = landmarker(image, boxes=BOX)
     inter_ocular = np.hypot(*(clean.points[0, 36] - clean.points[0, 45]))
@@ -110,7 +118,7 @@ def test_what_is_covered_is_called_hidden(landmarker: Landmarker, kind: Occluder
         faces = landmarker(covered, boxes=BOX)
         right.append((faces.hidden[0] == ~visible).mean())
         moved.append(np.hypot(*(faces.points[0] - clean.points[0]).T).mean() / inter_ocular)
-    assert np.mean(right) > 0.85
+    assert np.mean(right) > LIMITS[name].right
     assert np.mean(moved) < 0.06
 
 
@@ -185,6 +193,11 @@ def test_the_checkpoint_is_the_embedded_model(name: str) -> None:
         ("uncertainty", 0.05),
     ):
         assert np.abs(getattr(one, name) - getattr(other, name)).max() < most
+
+
+def test_the_command_takes_it_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect", str(ASTRONAUT), "--model", name]) == 0
+    assert "1 face" in capsys.readouterr().out
 
 
 def test_it_is_small(name: str) -> None:
