@@ -54,7 +54,9 @@ class Video:
             longer side.
         min_score: Leave out faces that the detector scores lower, from 0 to 1.
         max_faces: Find at most so many faces in a frame.
-        runtime, device, precision: What computes the network, as for `aadn detect`.
+        runtime: What computes the network: onnxruntime, or openvino; as for `aadn detect`.
+        device: The processor, or another that ONNX Runtime has; as for `aadn detect`.
+        precision: Number format of the network; as for `aadn detect`.
         threads: How many threads compute; one for each core if left out.
         contours: Draw lines between the landmarks.
         boxes: Draw the face boxes.
@@ -116,7 +118,7 @@ class Video:
                 if writer is not None:
                     drawn = draw(frame.image, faces, contours=self.contours, boxes=self.boxes)
                     writer.add(drawn, frame.time)
-                tally.add(frame, faces)
+                tally.add(faces)
         return 0
 
     def _check(self) -> None:
@@ -199,7 +201,7 @@ class _Tally:
     frames: int = 0
     faces: set[int] = field(default_factory=set)
 
-    def add(self, frame: FilmFrame, faces: Faces) -> None:
+    def add(self, faces: Faces) -> None:
         """Count a frame."""
         self.frames += 1
         self.faces |= set(faces.ids.tolist())

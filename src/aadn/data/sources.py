@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from aadn.data.annotations.convert import read_annotations
+from aadn.data.annotations.convert import has_ljson_alone, read_annotations
 from aadn.data.folders import read_folders
 from aadn.data.samples import Sample
 from aadn.errors import AnnotationError
@@ -29,7 +29,7 @@ def read_sources(sources: Sequence[str | Path], landmarks: int | None = None) ->
         AnnotationError: as those two do, and for faces with another number of landmarks.
     """
     paths = [Path(source) for source in sources]
-    others = [path for path in paths if path.is_file() or _has_ljson_alone(path)]
+    others = [path for path in paths if path.is_file() or has_ljson_alone(path)]
     folders = [path for path in paths if path not in others]
     samples = read_folders(folders, landmarks) if folders else []
     for path in others:
@@ -41,7 +41,3 @@ def read_sources(sources: Sequence[str | Path], landmarks: int | None = None) ->
             )
         samples += [replace(sample, parts=(str(path),)) for sample in found]
     return samples
-
-
-def _has_ljson_alone(folder: Path) -> bool:
-    return any(folder.rglob("*.ljson")) and not any(folder.rglob("*.pts"))

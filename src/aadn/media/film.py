@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,8 +28,8 @@ Image = NDArray[np.uint8]
 TICKS = 90_000
 """Of a second, in which times are written: divisible by all usual frame rates."""
 
-PICTURES_RATE = 25.0
-"""Frames a second of a folder of pictures (our choice)."""
+USUAL_RATE = 25.0
+"""Frames a second of a folder of pictures, and of a film that does not say it (our choice)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Film(Protocol):
 def open_film(source: str) -> Film:
     """A film by its file, a camera by its number, a folder of pictures in the order of their names.
 
-    Raises ImageError for what cannot be opened.
+    Raises ImageError for what cannot be opened, InputError for frames of too many pixels.
     """
     path = Path(source)
     if source.isdecimal() and not path.exists():
@@ -89,7 +90,7 @@ class AvFilm:
     """A film's file, decoded by PyAV."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ImageError for what is no film."""
+        """Open it; ImageError for what is no film, InputError for frames of too many pixels."""
         import av
 
         self.file: Path | None = path
@@ -121,7 +122,7 @@ class AvFilm:
                     f"{self.file}: cannot be decoded after frame {index} ({error})"
                 ) from None
             index += 1
-            shown = frame.time if frame.time is not None else index / (self.rate or 25)
+            shown = frame.time if frame.time is not None else index / (self.rate or USUAL_RATE)
             first = shown if first is None else first
             if shown - first <= before:
                 continue  # a film cut together badly shows it twice
@@ -140,7 +141,7 @@ class OpenCvFilm:
     """A film's file, decoded by OpenCV."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ImageError for what is no film."""
+        """Open it; ImageError for what is no film, InputError for frames of too many pixels."""
         self.file: Path | None = None  # no sound is taken from it
         self._path = path
         self._capture = cv2.VideoCapture(str(path))
@@ -166,7 +167,7 @@ class OpenCvFilm:
                 return
             shown = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if shown <= before:  # OpenCV does not know it
-                shown = before + 1 / (self.rate or 25)
+                shown = before + 1 / (self.rate or USUAL_RATE)
             before = shown
             yield FilmFrame(index, shown, np.ascontiguousarray(image[..., ::-1]))
             index += 1
@@ -177,12 +178,12 @@ class OpenCvFilm:
 
 
 class PictureFolder:
-    """Pictures of a folder as a film of PICTURES_RATE frames a second."""
+    """Pictures of a folder as a film of USUAL_RATE frames a second."""
 
     def __init__(self, folder: Path) -> None:
         """List them; ImageError where there are none."""
         self._pictures = list_images(folder)
-        self.rate = PICTURES_RATE
+        self.rate = USUAL_RATE
         self.file: Path | None = None
         self.seconds: float | None = len(self._pictures) / self.rate
 
@@ -266,7 +267,7 @@ class FilmWriter:
                 "writing films needs PyAV: pip install 'aadn[video]'"
             ) from None
         self.path = path
-        self._rate = rate or 25
+        self._rate = rate or USUAL_RATE
         self._temporary = path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
         self._sound = sound
         try:
@@ -298,8 +299,6 @@ class FilmWriter:
         self._last = seconds
 
     def _begin(self, image: Image, seconds: float) -> None:
-        from fractions import Fraction
-
         rate = Fraction(self._rate).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = (n + n % 2 for n in image.shape[1::-1])

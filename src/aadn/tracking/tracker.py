@@ -153,7 +153,7 @@ class Tracker:
         boxes, angles = zip(*(_expected(track, time) for track in tracks), strict=True)
         faces = self.landmarker.align(frame, np.array(boxes), np.array(angles))
         for track, face in zip(tracks, faces, strict=True):
-            if _right(face) and _near(track, face, time):
+            if _right(face, LET_GO) and _near(track, face, time):
                 _move(track, face, _look(frame, face), time)
             else:
                 track.lost = True
@@ -189,11 +189,9 @@ class Tracker:
             return
         asked = ((frame, found.boxes[i], float(found.angles[i])) for i in new)
         faces = list(self.landmarker.align_each(asked, level=True))
-        scores = found.scores[new]
-        for face, score in zip(faces, scores, strict=True):
-            if not (face.quality >= TAKEN or np.isnan(face.quality)):
-                continue
-            self._take(frame, replace(face, score=float(score)), time)
+        for face, score in zip(faces, found.scores[new], strict=True):
+            if _right(face, TAKEN):
+                self._take(frame, replace(face, score=float(score)), time)
 
     def _take(self, frame: NDArray[np.uint8], face: Face, time: float) -> None:
         """Take up a lost face that this may be, else a new one."""
@@ -237,27 +235,31 @@ def _expected(track: _Track, time: float) -> tuple[FloatArray, float]:
     return box_of_points(points, angle), angle
 
 
-def _roll(face: Face) -> float:
-    """By how much a face is turned clockwise: its eyes, or the angle that it was cut out by."""
+def _across(face: Face) -> FloatArray | None:
+    """From the right eye to the left (2,), as its scheme measures; None where it does not say."""
     pair = next(iter(face.scheme.normalisers.values()), None)
     if pair is None:
-        return face.angle
+        return None
     first, second = (face.points[list(group)].mean(axis=0) for group in pair)
-    return float(np.degrees(np.arctan2(*(second - first)[::-1])))
+    return np.asarray(second - first, np.float64)
+
+
+def _roll(face: Face) -> float:
+    """By how much a face is turned clockwise: its eyes, or the angle that it was cut out by."""
+    across = _across(face)
+    return face.angle if across is None else float(np.degrees(np.arctan2(across[1], across[0])))
 
 
 def _length(face: Face) -> float:
-    """The distance that errors are measured by: between the eyes, or half the box's side."""
-    pair = next(iter(face.scheme.normalisers.values()), None)
-    if pair is None:
-        return float((face.box[2:] - face.box[:2]).max()) / 2
-    first, second = (face.points[list(group)].mean(axis=0) for group in pair)
-    return float(np.linalg.norm(first - second))
+    """The distance between the eyes, or half the box's longer side."""
+    across = _across(face)
+    half = float((face.box[2:] - face.box[:2]).max()) / 2
+    return half if across is None else float(np.linalg.norm(across))
 
 
-def _right(face: Face) -> bool:
-    """Whether its landmarks may be right; so they are where a network does not say it."""
-    return bool(np.isnan(face.quality) or face.quality >= LET_GO)
+def _right(face: Face, least: float) -> bool:
+    """Whether its quality is at least so much, or its network does not say it."""
+    return bool(np.isnan(face.quality) or face.quality >= least)
 
 
 def _near(track: _Track, face: Face, time: float) -> bool:

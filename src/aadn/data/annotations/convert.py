@@ -57,8 +57,8 @@ def read_annotations(source: Path, images: Path | None = None) -> list[Sample]:
 def _read(source: Path, images: Path | None) -> list[Sample]:
     folder = images or source.parent
     if source.is_dir():
-        files = sorted(source.rglob("*.ljson"))
-        if files and not any(source.rglob("*.pts")):
+        if has_ljson_alone(source):
+            files = sorted(source.rglob("*.ljson"))
             return [sample for file in files for sample in read_ljson(file)]
         return read_pts_folder(source)
     suffix = source.suffix.lower()
@@ -82,6 +82,11 @@ def _read(source: Path, images: Path | None) -> list[Sample]:
         f"{source}: expected a folder with .pts or .ljson files, an .ljson file, a JSON file of "
         f"COCO, Label Studio or aadn detect, or an XML file of CVAT or imglab; got {kind}"
     )
+
+
+def has_ljson_alone(folder: Path) -> bool:
+    """Whether a folder, or one below it, has .ljson files and none has .pts files."""
+    return any(folder.rglob("*.ljson")) and not any(folder.rglob("*.pts"))
 
 
 def write_annotations(
