@@ -79,10 +79,10 @@ class Detect:
         skip_existing: Keep existing files in --out and --pts, and skip pictures that have all of
             theirs. Skipped pictures are not in the results of --json, --jsonl and --csv.
         weights: ONNX file of a network to use instead of the embedded one.
-        runtime: What computes the network: onnxruntime, or openvino if it is installed; auto takes
-            the faster one, by a short trial the first time.
+        runtime: What computes the network: onnxruntime, which auto means too, or openvino if it is
+            installed.
         device: The processor (cpu), or one that ONNX Runtime has here: cuda, coreml or directml;
-            auto takes the fastest likewise.
+            auto takes the fastest, by a short trial the first time.
         precision: Number format of the network: fp32, or int8, whose figures hardly differ; auto
             takes the faster one of an embedded network likewise.
         yunet: YuNet .onnx file for OpenCV's face detector, instead of the embedded one.

@@ -16,9 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from aadn.errors import AadnError, InputError, OutputError
@@ -46,10 +44,6 @@ TRIALS = 15
 
 FASTER = 0.9
 """What comes first is kept unless another takes less than this share of its time (our choice)."""
-
-OTHER_RUNTIME = 0.6
-"""The same for another runtime: to load OpenVINO and compile a network takes half a second, as long
-as it takes ONNX Runtime for fifty faces (our choice)."""
 
 Ready = TypeVar("Ready")
 Name = TypeVar("Name", bound=str)
@@ -100,6 +94,9 @@ def chosen(name: Name, names: Any, usual: str = "") -> Name:
 def engines(runtime: RuntimeName = "auto", device: DeviceName = "auto") -> list[Engine]:
     """Those that are meant and may be there, ONNX Runtime on the processor before others.
 
+    OpenVINO is meant only where it is named: in a process with PyTorch beside it our tests have
+    once ended in a crash that we could not explain.
+
     Raises InputError for unknown names, and for a device that the runtime has not.
     """
     runtime = chosen(runtime, RuntimeName, USUAL)
@@ -116,17 +113,13 @@ def engines(runtime: RuntimeName = "auto", device: DeviceName = "auto") -> list[
             "onnxruntime-gpu for example"
         )
     wanted = PROVIDERS if device == "auto" else (device,)
-    found = [Engine(device=name) for name in wanted if PROVIDERS[name] in there]
-    if runtime == "auto" and device in ("auto", "cpu") and find_spec("openvino") is not None:
-        found.append(Engine("openvino"))
-    return found
+    return [Engine(device=name) for name in wanted if PROVIDERS[name] in there]
 
 
 def fastest(
     candidates: Mapping[str, Callable[[], Ready]],
     run: Callable[[Ready], Any],
     key: str,
-    shares: Mapping[str, float] = MappingProxyType({}),
 ) -> Ready:
     """The candidate that takes the least time, by a trial or as an earlier one found.
 
@@ -135,7 +128,6 @@ def fastest(
             is left out.
         run: what is timed.
         key: what the trial depends on, see `circumstances`.
-        shares: of the first one's time, by name: a candidate must take less; FASTER for others.
 
     Raises what the first candidate does if none can be made ready.
     """
@@ -157,7 +149,7 @@ def fastest(
         raise failed
     times = _times({name: lambda it=it: run(it) for name, it in ready.items()})  # type: ignore[misc]
     first, *others = times
-    fast = [name for name in others if times[name] < shares.get(name, FASTER) * times[first]]
+    fast = [name for name in others if times[name] < FASTER * times[first]]
     best = min(fast, key=lambda name: times[name], default=first)
     _remember(key, best, times)
     return ready[best]

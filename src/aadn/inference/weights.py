@@ -17,8 +17,6 @@ from aadn.inference.backend import Backend, quality
 from aadn.inference.onnx import OnnxBackend
 from aadn.inference.quality import Quality
 from aadn.inference.runtimes import (
-    FASTER,
-    OTHER_RUNTIME,
     USUAL_PRECISION,
     DeviceName,
     Engine,
@@ -83,17 +81,16 @@ def load_exported(
             f"{name}: there is no {int8_file(Path(name)).name} beside it; `aadn export "
             "--int8 FOLDER` makes one, or take precision='fp32'"
         )
-    candidates, shares = {}, {}
-    for kind, file in files.items():
-        for engine in possible:
-            named = f"{kind} {engine}"
-            candidates[named] = partial(file.open, threads, engine)
-            shares[named] = OTHER_RUNTIME if engine.runtime == "openvino" else FASTER
+    candidates = {
+        f"{kind} {engine}": partial(file.open, threads, engine)
+        for kind, file in files.items()
+        for engine in possible
+    }
     if len(candidates) == 1:
         return next(iter(candidates.values()))()
     network = " ".join(file.digest() for file in files.values())
     key = circumstances(network, threads, list(candidates))
-    return fastest(candidates, _one_crop, key, shares)
+    return fastest(candidates, _one_crop, key)
 
 
 def int8_file(path: Path) -> Path:
