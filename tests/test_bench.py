@@ -45,7 +45,7 @@ def test_the_picture_has_the_face_of_the_box() -> None:
 
 def test_contestants_of_ours_answer(shared: dict[str, Any]) -> None:
     options = {"model": "default", "batch": 2, **shared}
-    kinds = ("aadn-face", "aadn-picture", "aadn-finder", "peak")
+    kinds = ("aadn-face", "aadn-picture", "aadn-finder", "aadn-film", "peak")
     found = contest({kind: Contestant(kind, options) for kind in kinds})
     assert list(found) == list(kinds)
     for timing in found.values():
@@ -53,7 +53,7 @@ def test_contestants_of_ours_answer(shared: dict[str, Any]) -> None:
         assert timing.runs == 2 * 3
         assert 0 < timing.low <= timing.median <= timing.high
     about = {name: dict(timing.about) for name, timing in found.items()}  # type: ignore[union-attr]
-    assert about["aadn-picture"] == about["aadn-finder"] == {"faces": 1}
+    assert about["aadn-picture"] == about["aadn-finder"] == about["aadn-film"] == {"faces": 1}
     assert "default.onnx" in about["aadn-face"]["engine"]
 
 

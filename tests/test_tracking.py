@@ -151,6 +151,17 @@ def test_the_finder_looks_for_new_faces_every_so_often(picture: Frame) -> None:
     assert faces[-1].ids.tolist() == [1, 2]
 
 
+def test_no_finder_where_all_faces_that_are_wanted_are_followed(picture: Frame) -> None:
+    detector = Counted()
+    landmarker = Landmarker(detector=detector, threads=1, max_faces=1)
+    tracker = Tracker(landmarker, find_every=0.1)
+    wide = np.concatenate([picture, picture[:, ::-1]], axis=1)
+    numbers = {tuple(tracker(wide, i / 30).ids.tolist()) for i in range(10)}
+    assert (numbers, detector.calls) == ({(1,)}, 1)
+    assert len(tracker(np.full_like(wide, 100), 10 / 30)) == 0
+    assert detector.calls == 2  # it was lost
+
+
 def test_a_face_that_is_lost_for_a_moment_keeps_its_number(picture: Frame) -> None:
     def seen_again(after: float) -> list[int]:
         tracker = Tracker(Landmarker(threads=1), patience=0.5)

@@ -319,14 +319,14 @@ class Faces(_Measured):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"expected finite {name}")
         for name in ("visibility", "quality", "turned_away"):
-            values = getattr(self, name)
-            known = values if name == "visibility" else values[~np.isnan(values)]
-            if not ((known >= 0) & (known <= 1)).all():
+            values = getattr(self, name)  # NaN is neither below nor above
+            if ((values < 0) | (values > 1)).any():
                 raise InputError(f"expected {name} in [0, 1]")
-        if (self.visibility + np.nan_to_num(self.turned_away) > 1 + 1e-4).any():
+        if np.isnan(self.visibility).any():
+            raise InputError("expected visibility in [0, 1], got NaN")
+        if (self.visibility + self.turned_away > 1 + 1e-4).any():
             raise InputError("expected visibility and turned_away that sum to 1 at most")
-        known = self.uncertainty[~np.isnan(self.uncertainty)]
-        if not ((known >= 0) & np.isfinite(known)).all():
+        if ((self.uncertainty < 0) | np.isinf(self.uncertainty)).any():
             raise InputError("expected uncertainty of 0 or more pixels, or NaN")
 
     @cached_property

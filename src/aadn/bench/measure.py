@@ -104,6 +104,7 @@ class Measures:
                 yield self._batches(shared | {"threads": 1, "batch": batch})
             for threads in (1, None):
                 yield self._pictures(shared | {"threads": threads})
+            yield self._films(shared | {"threads": 1})
             yield self._starts(Path(folder))
 
     def _faces(self, options: dict[str, Any]) -> Table:
@@ -135,6 +136,13 @@ class Measures:
         named |= {f"{name}, finding alone": one for name, one in finders.items()}
         return _table(f"A picture of 640×480 with one face, {_threads(options)}", contest(named))
 
+    def _films(self, options: dict[str, Any]) -> Table:
+        """The next frame of a film, in which one face is followed."""
+        named = self._ours("aadn-film", options) | self._theirs("film", options)
+        return _table(
+            f"A frame of a film of 640×480 with one face, {_threads(options)}", contest(named)
+        )
+
     def _starts(self, folder: Path) -> Table:
         """Whole processes, and the memory that they take."""
         times = time_starts(starts(PICTURE, self.models, folder))
@@ -147,14 +155,11 @@ class Measures:
 
     def _theirs(self, what: str, options: dict[str, Any]) -> dict[str, Contestant]:
         """Other libraries, as far as they have environments; `aadn bench --peers` makes them."""
-        found = {}
-        for peer, python in self.environments.items():
-            kind = f"{PEERS[peer]}-{what}"
-            found[peer.name] = Contestant(kind, options, python)
-            if peer is MEDIAPIPE and what == "picture":
-                film = Contestant(kind, options | {"film": True}, python)
-                found[f"{peer.name}, of a film"] = film
-        return found
+        return {
+            peer.name: Contestant(f"{PEERS[peer]}-{what}", options, python)
+            for peer, python in self.environments.items()
+            if what != "film" or peer is MEDIAPIPE  # which alone follows faces
+        }
 
 
 def _ours(model: str) -> str:

@@ -9,6 +9,7 @@ ends with its input. It imports nothing of aadn but where aadn is timed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -20,6 +21,9 @@ from typing import Any
 
 Ready = tuple[Callable[[], Any], dict[str, Any]]
 """What is timed, and what there is to say of it."""
+
+MOVES = (0, 1, 2, 3, 4, 3, 2, 1)
+"""Pixels by which a film's picture is moved to the right, frame by frame, over and over."""
 
 PEAK_SIDE = 768
 """Side of the square matrices whose product shows the processor's peak: they fit its cache."""
@@ -61,6 +65,30 @@ def aadn_finder(options: dict[str, Any]) -> Ready:
     return lambda: landmarker.detect(picture), {"faces": len(landmarker.detect(picture).boxes)}
 
 
+def aadn_film(options: dict[str, Any]) -> Ready:
+    """The next frame of a film, by `Tracker`, with one face at most."""
+    import numpy as np
+
+    from aadn import Landmarker, Tracker
+
+    landmarker = Landmarker(options["model"], threads=options["threads"], max_faces=1)
+    tracker, frames = Tracker(landmarker), _frames(np.load(options["picture"]))
+    numbers = itertools.count()
+
+    def run() -> Any:
+        i = next(numbers)
+        return tracker(frames[i % len(frames)], i / 30)
+
+    return run, {"faces": len(run())}
+
+
+def _frames(picture: Any) -> list[Any]:
+    """A film of a still."""
+    import numpy as np
+
+    return [np.roll(picture, move, axis=1) for move in MOVES]
+
+
 def mediapipe_face(options: dict[str, Any]) -> Ready:
     """MediaPipe's `face_landmark.tflite` alone, in LiteRT."""
     import numpy as np
@@ -77,13 +105,27 @@ def mediapipe_face(options: dict[str, Any]) -> Ready:
 
 
 def mediapipe_picture(options: dict[str, Any]) -> Ready:
-    """Face Mesh on single pictures, or with `film` on those of a film."""
+    """Face Mesh on single pictures."""
     import numpy as np
 
     solutions = import_module("mediapipe").solutions.face_mesh
-    mesh = solutions.FaceMesh(static_image_mode=not options.get("film"), max_num_faces=1)
+    mesh = solutions.FaceMesh(static_image_mode=True, max_num_faces=1)
     picture = np.load(options["picture"])
     return lambda: mesh.process(picture), {"faces": len(mesh.process(picture).multi_face_landmarks)}
+
+
+def mediapipe_film(options: dict[str, Any]) -> Ready:
+    """Face Mesh on the next frame of a film, with one face at most."""
+    import numpy as np
+
+    solutions = import_module("mediapipe").solutions.face_mesh
+    mesh = solutions.FaceMesh(static_image_mode=False, max_num_faces=1)
+    frames = itertools.cycle(_frames(np.load(options["picture"])))
+
+    def run() -> Any:
+        return mesh.process(next(frames))
+
+    return run, {"faces": len(run().multi_face_landmarks)}
 
 
 def _dlib() -> tuple[Any, Any, Any]:
@@ -128,8 +170,8 @@ def peak(options: dict[str, Any]) -> Ready:
 KINDS = {
     kind.__name__.replace("_", "-"): kind
     for kind in (
-        aadn_face, aadn_picture, aadn_finder, mediapipe_face, mediapipe_picture, dlib_face,
-        dlib_picture, peak,
+        aadn_face, aadn_picture, aadn_finder, aadn_film, mediapipe_face, mediapipe_picture,
+        mediapipe_film, dlib_face, dlib_picture, peak,
     )
 }  # fmt: skip
 

@@ -112,12 +112,11 @@ class Landmarker:
                 scores (N,) alone, see `aadn.inference.detectors`; None for `default_detector()`,
                 made when first needed.
             threads: that compute the network, and the default detector; None for one for each core.
-            runtime: "onnxruntime", or "openvino" from the extra `[openvino]`; "auto" for the
-                faster one of those that are installed (OpenVINO if it takes less than 0.6 of the
-                time, for it takes half a second to load), which a trial finds once and
-                `aadn.inference.runtimes` remembers. `backend` says which it is.
+            runtime: "onnxruntime", which "auto" means unless the environment variable AADN_RUNTIME
+                says another, or "openvino" from the extra `[openvino]`. `backend` says which it is.
             device: "cpu", or "cuda", "coreml" or "directml" where this ONNX Runtime has it; "auto"
-                likewise. The default detector stays on the processor.
+                for the fastest of them, which a trial finds once and `aadn.inference.runtimes`
+                remembers. The default detector stays on the processor.
             precision: "fp32", or "int8", whose figures hardly differ; "auto" for the faster one of
                 an embedded network, found likewise.
             max_pixels: larger pictures are refused before they are decoded.
@@ -433,6 +432,9 @@ class Landmarker:
             level(self._estimates, self.card, targets[start : start + CHUNK], alike=alike)
             for start in range(0, max(len(targets), 1), CHUNK)
         ]
+        if alike:
+            (request,) = requests
+            return [self._faces(looks, request.boxes, request.scores, request.picture)]
         whole = self._faces(
             looks,
             np.concatenate([request.boxes for request in requests]),
@@ -460,6 +462,7 @@ class Landmarker:
         looks: Sequence[Looks],
         boxes: NDArray[np.floating],
         scores: NDArray[np.floating],
+        picture: Callable[[], Source | None] | None = None,
     ) -> Faces:
         """What was seen in crops, in the pixels of the pictures that they were cut from."""
         count, size = len(boxes), self.card.landmarks
@@ -494,6 +497,7 @@ class Landmarker:
             quality=quality,
             turned_away=turned,
             turned_threshold=self.card.turned_threshold or TURNED_THRESHOLD,
+            picture=picture,
         )
 
 

@@ -40,6 +40,9 @@ each second that it was lost, and half a side (our choice)."""
 LOOK, AROUND = 24, 1.4
 """Pixels of the side of what is remembered of a face's look, and that side over the box's."""
 
+REMEMBER = 0.1
+"""Seconds after which what a face looks like is looked at again (our choice)."""
+
 
 @dataclass
 class _Track:
@@ -47,14 +50,13 @@ class _Track:
 
     Attributes:
         id: its number.
-        face: as it was last seen, unsteadied.
+        face: as it was last seen, unsteadied, its box about its landmarks (`_upright`).
         time: when that was, in seconds.
         velocity: (2,) pixels a second of its box's middle.
         look: (LOOK²,) what it looks like, of mean 0 and length 1.
-        like: how much it looked so in the last frame.
         steady: its steadied landmarks.
         lost: whether it was not there in the last frame.
-        confirmed: when the finder saw it last, in seconds.
+        confirmed, looked: when the finder saw it last, and `look` was brought up to date.
     """
 
     id: int
@@ -62,13 +64,13 @@ class _Track:
     time: float
     look: FloatArray
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
-    like: float = 1.0
     steady: Steady = field(default_factory=Steady)
     lost: bool = False
     confirmed: float = field(init=False)
+    looked: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.confirmed = self.time
+        self.confirmed = self.looked = self.time
 
     def middle(self, time: float) -> FloatArray:
         """Where the middle of its box should be at a time."""
@@ -152,27 +154,42 @@ class Tracker:
             return
         boxes, angles = zip(*(_expected(track, time) for track in tracks), strict=True)
         faces = self.landmarker.align(frame, np.array(boxes), np.array(angles))
-        for track, face in zip(tracks, faces, strict=True):
+        for track, new in zip(tracks, faces, strict=True):
+            face = _upright(new)
             if _right(face, LET_GO) and _near(track, face, time):
-                _move(track, face, _look(frame, face), time)
+                _move(track, face, time)
             else:
                 track.lost = True
-        self._part(tracks)
+        self._part(frame, tracks)
+        for track in tracks:
+            if not track.lost and time - track.looked >= REMEMBER:
+                _remember(track, frame, time)
 
-    def _part(self, tracks: list[_Track]) -> None:
+    def _part(self, frame: NDArray[np.uint8], tracks: list[_Track]) -> None:
         """Of two that have come to one face, lose the one that it is less like."""
         there = [track for track in tracks if not track.lost]
         for i, one in enumerate(there):
             for other in there[i + 1 :]:
                 if one.lost or other.lost or _shared(one.face.box, other.face.box) < SAME:
                     continue
-                (one if one.like < other.like else other).lost = True
+                like = [float(_look(frame, track.face) @ track.look) for track in (one, other)]
+                (one if like[0] < like[1] else other).lost = True
 
     def _should_find(self, time: float) -> bool:
-        if self._found is None or all(track.lost for track in self._tracks):
+        most, there = self.landmarker.max_faces, sum(not track.lost for track in self._tracks)
+        if most is not None and there >= most and not self._doubtful(time):
+            return False
+        if self._found is None or there == 0:
             return True
         lost = any(track.lost for track in self._tracks)
         return time - self._found >= (min(AGAIN, self.find_every) if lost else self.find_every)
+
+    def _doubtful(self, time: float) -> bool:
+        """Whether the finder has to say if a face is still there: its network does not."""
+        return any(
+            np.isnan(track.face.quality) and time - track.confirmed >= self.find_every
+            for track in self._tracks
+        )
 
     def _find(self, frame: NDArray[np.uint8], time: float) -> None:
         """Look for faces that are not followed, and take them up again, or anew."""
@@ -185,13 +202,15 @@ class Tracker:
             track.lost |= np.isnan(track.face.quality) and time - track.confirmed > self.patience
         there = [track.face.box for track in self._tracks if not track.lost]
         new = [i for i, box in enumerate(found.boxes) if all(_shared(box, b) < SAME for b in there)]
+        if self.landmarker.max_faces is not None:
+            new = new[: max(self.landmarker.max_faces - len(there), 0)]
         if not new:
             return
         asked = ((frame, found.boxes[i], float(found.angles[i])) for i in new)
         faces = list(self.landmarker.align_each(asked, level=True))
         for face, score in zip(faces, found.scores[new], strict=True):
             if _right(face, TAKEN):
-                self._take(frame, replace(face, score=float(score)), time)
+                self._take(frame, _upright(face, float(score)), time)
 
     def _take(self, frame: NDArray[np.uint8], face: Face, time: float) -> None:
         """Take up a lost face that this may be, else a new one."""
@@ -222,7 +241,7 @@ class Tracker:
             faces.append(face)
         if not faces:
             return Faces.empty(self.landmarker.card.scheme)
-        return replace(_as_faces(faces), ids=np.array([track.id for track in there]))
+        return _as_faces(faces, [track.id for track in there])
 
 
 def _expected(track: _Track, time: float) -> tuple[FloatArray, float]:
@@ -231,8 +250,15 @@ def _expected(track: _Track, time: float) -> tuple[FloatArray, float]:
     if track.steady.points is not None:
         points = track.steady.points  # which do not tremble, and so neither does the crop
     points = points + track.velocity * (time - track.time)
-    angle = _roll(track.face)
+    angle = track.face.angle
     return box_of_points(points, angle), angle
+
+
+def _upright(face: Face, score: float | None = None) -> Face:
+    """A face with the angle of its eyes, and the box about its landmarks."""
+    roll = _roll(face)
+    box = box_of_points(face.points, roll).astype(np.float32)
+    return replace(face, box=box, angle=roll, score=face.score if score is None else score)
 
 
 def _across(face: Face) -> FloatArray | None:
@@ -264,25 +290,28 @@ def _right(face: Face, least: float) -> bool:
 
 def _near(track: _Track, face: Face, time: float) -> bool:
     """Whether a face is about as large as it was, and not far from where it should be."""
-    box = box_of_points(face.points, _roll(face))
+    box = face.box
     side = float((box[2:] - box[:2]).max())
     off = np.linalg.norm((box[:2] + box[2:]) / 2 - track.middle(time))
     return 0.6 < side / max(track.side, 1e-6) < 1.6 and bool(off < 0.6 * track.side)
 
 
-def _move(track: _Track, face: Face, look: FloatArray, time: float) -> None:
+def _move(track: _Track, face: Face, time: float) -> None:
     """The face as it is now."""
-    roll = _roll(face)
-    box = box_of_points(face.points, roll).astype(np.float32)
     seconds = time - track.time
-    before = (track.face.box[:2] + track.face.box[2:]) / 2
-    speed = ((box[:2] + box[2:]) / 2 - before).astype(np.float64) / seconds
+    now, before = ((box[:2] + box[2:]) / 2 for box in (face.box, track.face.box))
+    speed = (now - before).astype(np.float64) / seconds
     track.velocity = 0.5 * track.velocity + 0.5 * speed
-    track.face = replace(face, box=box, angle=roll, score=track.face.score)
+    track.face = replace(face, score=track.face.score)
     track.time = time
-    track.like = float(look @ track.look)
-    if track.like > LIKE:
+
+
+def _remember(track: _Track, frame: NDArray[np.uint8], time: float) -> None:
+    """Bring up to date what a face looks like, unless it now looks like something else."""
+    look = _look(frame, track.face)
+    if float(look @ track.look) > LIKE:
         track.look = _blend(track.look, look)
+    track.looked = time
 
 
 def _chance(track: _Track, face: Face, look: FloatArray, time: float) -> float:
@@ -302,7 +331,7 @@ def _look(frame: NDArray[np.uint8], face: Face) -> FloatArray:
 
 
 def _blend(old: FloatArray, new: FloatArray) -> FloatArray:
-    both = 0.9 * old + 0.1 * new
+    both = 0.7 * old + 0.3 * new
     return np.asarray(both / max(float(np.linalg.norm(both)), 1e-6))
 
 
@@ -313,8 +342,8 @@ def _shared(box: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     return float(intersections(pair[:1], pair[1:])[0, 0]) / max(smaller, 1e-6)
 
 
-def _as_faces(faces: list[Face]) -> Faces:
-    """Faces of one scheme together."""
+def _as_faces(faces: list[Face], ids: list[int]) -> Faces:
+    """Faces of one scheme together, with their numbers."""
     first = faces[0]
 
     def rows(name: str) -> NDArray[np.float32]:
@@ -334,4 +363,5 @@ def _as_faces(faces: list[Face]) -> Faces:
         quality=rows("quality"),
         turned_away=rows("turned_away"),
         turned_threshold=first.turned_threshold,
+        ids=np.array(ids),
     )
