@@ -3,7 +3,7 @@
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
     python benchmarks/embed.py runs/lite/best.safetensors --data ../shared/data --name lite
 
-Its averaged weights go into checkpoints/ in half precision, to train on from, and the ONNX file in
+Its averaged weights go into weights/ in half precision, to train on from, and the ONNX file in
 the package is exported from that very file. The card says what both are, where they come from, how
 they were trained and what the ONNX file scores; the default's table goes into the README, and its
 reliability diagram into docs/. Test sets are only measured here, nothing is chosen by them.
@@ -32,7 +32,7 @@ from aadn.evaluation.tables import table
 from aadn.files import remove, sha256, write_whole
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.onnx import OnnxBackend
-from aadn.inference.weights import DEFAULT, EMBEDDED, int8_file
+from aadn.inference.weights import DEFAULT, EMBEDDED, checkpoint_file, int8_file
 from aadn.models.checkpoint import Checkpoint, load, load_model
 from aadn.occlude.evaluation import Occlude
 from aadn.occlude.evaluation_drawings import skin
@@ -59,7 +59,7 @@ MEASURED: list[tuple[str, Boxes, Occlude]] = [
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 CARD = EMBEDDED[DEFAULT].with_suffix(".json")
-TO_TRAIN_ON = ROOT / "checkpoints" / "default.safetensors"
+TO_TRAIN_ON = EMBEDDED[DEFAULT].with_suffix(".safetensors")
 RELIABILITY = ROOT / "docs" / "reliability.png"
 TAIL = "<!-- /scores -->"
 
@@ -171,7 +171,7 @@ def recipe(path: Path, data: Path) -> dict[str, Any]:
 def history(path: Path, data: Path) -> dict[str, Any]:
     """`recipe`, with that of the run that a run started from as `before`, and so on."""
     training = recipe(path, data)
-    initial = Path(training["initial"] or "")
+    initial = checkpoint_file(Path(training["initial"] or ""))
     out = "/".join(Path(training["out"]).parts[-2:])
     if initial.resolve() == TO_TRAIN_ON:
         card = json.loads(CARD.read_text("utf-8"))["training"]

@@ -1,6 +1,6 @@
 """Make a trained heatmap network's convolutions separable, for a third of the work.
 
-    python benchmarks/shrink.py checkpoints/default.safetensors small.safetensors \
+    python benchmarks/shrink.py src/aadn/weights/default.safetensors small.safetensors \
         --data ../shared/data
 
 One convolution after the other, each pair is fitted to give what the whole one gives on training

@@ -32,7 +32,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> AblateConfig:
     folder = tmp_path_factory.mktemp("ablation")
     return AblateConfig(
         folders=(write_faces(folder / "faces", 20),), out=folder / "out", size=32, epochs=1,
-        batch=8, warmup=2, workers=0, device="cpu", precision="fp32", seeds=(0,),
+        batch=8, warmup=2, workers=0, device="cpu", precision="fp32", seeds=(0,), epoch_faces=1,
         variants=("AADN", "AADN without attention"),
     )  # fmt: skip
 

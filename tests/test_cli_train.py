@@ -31,9 +31,14 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_leaves_what_it_says(run: Path) -> None:
-    assert {"best.safetensors", "last.safetensors", "metrics.jsonl", "config.json"} <= {
-        p.name for p in run.iterdir()
-    }
+    assert {p.name for p in run.iterdir()} == {
+        "best.safetensors", "last.safetensors", "metrics.jsonl", "config.json", "validation",
+    }  # fmt: skip
+    report = json.loads((run / "validation" / "report.json").read_text())
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert report["images"] == 2  # a tenth of 24
+    assert report["nme"] == pytest.approx(metrics[0]["nme"], rel=0.05)  # another interpolation
+    assert (run / "validation" / "worst.jpg").stat().st_size > 1000
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(data: Path, out: Path, **changes: object) -> TrainConfig:
     config = TrainConfig(
         folders=(data,), out=out, model=ModelConfig(size=32), epochs=2, batch=8, warmup=2,
-        hold_out=0.2, workers=0, device="cpu", precision="fp32",
+        hold_out=0.2, workers=0, device="cpu", precision="fp32", epoch_faces=1,
     )  # fmt: skip
     return replace(config, **changes)  # type: ignore[arg-type]
 
@@ -197,6 +197,32 @@ t.train(small(Path(sys.argv[1]), out, epochs=int(sys.argv[4]), resume=int(sys.ar
 weights = b"".join(p.detach().numpy().tobytes() for p in networks[-1].parameters())
 (out / f"rank{os.environ['RANK']}").write_text(hashlib.sha256(weights).hexdigest())
 """
+
+
+def test_few_faces_are_gone_through_several_times(data: Path, tmp_path: Path) -> None:
+    faces = load(small(data, tmp_path, epoch_faces=70))
+    assert faces.rows.tolist() == [*range(32), *range(32), *range(32)]
+    assert load(small(data, tmp_path, epoch_faces=32)).rows.tolist() == [*range(32)]
+
+
+@pytest.mark.slow
+def test_patience_ends_a_run(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of scores 5, 4, 6, 4, 3 a patience of two ends after the fourth, and goes on with three."""
+    scores = [5.0, 4.0, 6.0, 4.0, 3.0]
+
+    def scored(*given: Any) -> Any:
+        epoch = len(log(tmp_path)) if (tmp_path / "metrics.jsonl").exists() else 0
+        return validate(*given) | {"nme": scores[epoch], "nme_occluded": scores[epoch]}
+
+    monkeypatch.setattr("aadn.training.loop.validate", scored)
+    said: list[str] = []
+    train(small(data, tmp_path, epochs=5, patience=2), tell=said.append)
+    assert len(log(tmp_path)) == 4
+    assert said[-1] == "stopped: no epoch was better than 2 in 2"
+    train(small(data, tmp_path, epochs=5, patience=2, resume=True), tell=said.append)
+    assert len(log(tmp_path)) == 4
+    train(small(data, tmp_path, epochs=5, patience=3, resume=True))
+    assert checkpoint.load(tmp_path / "best.safetensors").state["metrics"]["epoch"] == 5
 
 
 @pytest.mark.slow
@@ -380,7 +406,7 @@ def test_of_more_folders_none_is_held_out(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"epochs": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
+    [{"epochs": 0}, {"batch": 0}, {"learning_rate": -1.0}, {"hold_out": 1.0}, {"hold_out": 0.0},
      {"trunk": "resnet18"}, {"relabel": True}, {"twice": (Path("other"),)},
      {"seed": -1}, {"device": "tpu"}, {"mirror": 2.0}, {"warmup": -1},
      {"model": ModelConfig(size=40)}, {"model": ModelConfig(name="odn", size=40)}],

@@ -51,7 +51,14 @@ class Export:
         if not self.int8:
             return 0
         card = load_exported(self.out, runtime="onnxruntime", precision="fp32").card
-        pictures = drawn_faces(self.int8, self.occluders, card.scheme, card.size, CALIBRATION)
+        pictures = drawn_faces(
+            self.int8,
+            self.occluders,
+            card.scheme,
+            card.size,
+            CALIBRATION,
+            factor=card.crop_factor,
+        )
         made = quantise(self.out, as_crops(pictures), small, tell=tell)
         print(
             f"{small}: {small.stat().st_size / 1e6:.1f} MB; {len(made.kept)} of "

@@ -25,6 +25,8 @@ class Train(TrainConfig):
     """
 
     folders: Folders
+    report: bool = True
+    """Write what the best network does on the validation faces, the worst of them as pictures."""
 
     def run(self) -> int:
         """Train; a run that is stopped goes on with --resume."""
@@ -34,6 +36,7 @@ class Train(TrainConfig):
         check_writable(self.out / "metrics.jsonl")
         with needs_torch("training"):
             from aadn.training.loop import train
+            from aadn.training.report import write_validation
         try:
             best = train(self, tell=tell)
         except KeyboardInterrupt:
@@ -43,4 +46,6 @@ class Train(TrainConfig):
             raise
         if os.environ.get("RANK", "0") == "0":
             print(f"the best checkpoint is {best}")
+            if self.report:
+                print(f"its worst validation faces are {write_validation(self)}")
         return 0

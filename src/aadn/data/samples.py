@@ -78,7 +78,7 @@ def content_of(sample: Sample) -> str:
 def hold_out(
     samples: Sequence[Sample], fraction: float, seed: int
 ) -> tuple[list[Sample], list[Sample]]:
-    """Split samples in two, about `fraction` of them in the second part.
+    """Split samples in two, about `fraction` of them in the second part, and at least one.
 
     Faces of one picture (`picture_of`) and files with the same bytes stay on the same side.
     The split depends on the seed and on the pictures' names, not on the order of the samples.
@@ -107,7 +107,7 @@ def hold_out(
     order = sorted(
         members, key=lambda k: (hashlib.sha256(f"{seed}/{names[k]}".encode()).digest(), k)
     )
-    wanted = round(fraction * len(samples))
+    wanted = max(round(fraction * len(samples)), min(fraction > 0, len(members) - 1))
     kept: list[Sample] = []
     held_out: list[Sample] = []
     for key in order:

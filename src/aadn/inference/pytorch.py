@@ -33,6 +33,7 @@ class TorchBackend:
         device: torch.device | str = "cpu",
         detector_box: BoxTransform | None = None,
         turned_threshold: float | None = None,
+        crop_factor: float = CROP_FACTOR,
     ) -> None:
         self.deployed = Deployed(network).to(device)
         self.device = torch.device(device)
@@ -40,7 +41,7 @@ class TorchBackend:
             name,
             scheme,
             network.size,
-            CROP_FACTOR,
+            crop_factor,
             visibility_threshold,
             detector_box,
             turned_threshold=turned_threshold,
@@ -63,6 +64,7 @@ class TorchBackend:
             threshold_of(checkpoint, "turned_threshold", TURNED_THRESHOLD)
             if checkpoint.config.turned
             else None,
+            float(checkpoint.state.get("crop_factor", CROP_FACTOR)),
         )
 
     def __call__(self, crops: NDArray[np.uint8]) -> Estimates:

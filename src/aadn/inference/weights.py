@@ -93,6 +93,11 @@ def load_exported(
     return fastest(candidates, _one_crop, key)
 
 
+def checkpoint_file(named: Path) -> Path:
+    """The checkpoint of an embedded network by its name, to train on from; else the path itself."""
+    return EMBEDDED[str(named)].with_suffix(".safetensors") if str(named) in EMBEDDED else named
+
+
 def int8_file(path: Path) -> Path:
     """Where a network in int8 lies: beside that in float32."""
     return path.with_suffix(f".int8{path.suffix}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aadn.data.sources import read_sources
+from aadn.geometry import CROP_FACTOR
 from aadn.models.inputs import denormalise
 from aadn.occlude.cutouts import Cutouts
 from aadn.schemes import Scheme
@@ -21,7 +22,13 @@ from aadn.training.crops import cut_crops
 
 
 def drawn_faces(
-    folders: Sequence[Path], occluders: Sequence[Path], scheme: Scheme, size: int, count: int
+    folders: Sequence[Path],
+    occluders: Sequence[Path],
+    scheme: Scheme,
+    size: int,
+    count: int,
+    *,
+    factor: float = CROP_FACTOR,
 ) -> Tensor:
     """Some of the faces of labelled folders, drawn by chance, always the same ones.
 
@@ -31,6 +38,7 @@ def drawn_faces(
         scheme: the labels' scheme.
         size: S, side of a picture in pixels.
         count: N, how many; fewer where there are fewer.
+        factor: side of a picture over the longer side of the box around its landmarks.
 
     Returns:
         (N, 3, S, S) as networks take them, normalised.
@@ -39,7 +47,7 @@ def drawn_faces(
     """
     samples = read_sources(folders, scheme.size)
     random.Random(0).shuffle(samples)
-    crops = cut_crops(samples[:count], scheme, size)
+    crops = cut_crops(samples[:count], scheme, size, factor=factor)
     draws = Draw(crops, size, 0, cutouts=Cutouts.load(*occluders) if occluders else None)
     stored = torch.from_numpy(crops.images)
     batch = torch.utils.data.default_collate([draws[(0, i)] for i in range(len(draws))])

@@ -13,6 +13,7 @@ import tyro
 
 from aadn.data.release import Benchmark
 from aadn.errors import InputError
+from aadn.inference.weights import checkpoint_file
 from aadn.models.registry import NETWORKS, ModelConfig, ModelName
 from aadn.schemes import IBUG68, Scheme, find_scheme, scheme_of
 
@@ -68,8 +69,11 @@ class ScheduleConfig:
 
     Attributes:
         epochs: Passes over the training data.
+        epoch_faces: Faces of an epoch at least: fewer are gone through several times, each time
+            drawn anew.
         batch: Faces per step, over all processes.
-        learning_rate: Highest learning rate of AdamW: it warms up, then falls as a cosine to 0.
+        learning_rate: Highest learning rate of AdamW: it warms up, then falls as a cosine to 0. If
+            it is 0, 1.5e-3 is taken, and 3e-4 where a run starts from an initial network.
         warmup: Steps of linear warm-up, but at most a tenth of the run (our choice).
         trunk: Weights that the trunk of the paper's networks starts from: a file of a ResNet-18
             (.safetensors, .pth), a checkpoint of resnet18 trained here, or "resnet18" to fetch
@@ -77,8 +81,9 @@ class ScheduleConfig:
     """
 
     epochs: int = 60
+    epoch_faces: int = 256
     batch: int = 32
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 0.0
     warmup: int = 500
     trunk: str | None = None
 
@@ -168,9 +173,13 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
         twice: Training folders whose faces count twice in an epoch; one that is named twice counts
             three times, and so on.
         paint_occluders: Put synthetic occluders on training faces.
-        initial: A checkpoint of the same network to start from. Its input size is taken over,
-            unless --model.size says another, and so are its kind of convolutions and that it tells
-            what is turned away.
+        initial: What to start from: a checkpoint, or the name of an embedded network, default or
+            lite. Which network it is, is taken over unless --model says another, and so is the
+            input's size. With other landmarks than its own, all is kept but what is of each
+            landmark (heatmap, lite): that starts from those of its landmarks that lie nearest.
+        crop_factor: Side of the part of a picture that the network sees, over the longer side of
+            the box around a face's landmarks. 0 takes 1.3; with landmarks other than those of the
+            initial network, what shows faces as large as that one sees them.
         visibility_labels: JSON files that say which landmarks are hidden in pictures of the folders
             and of `validation`: {"end/of/its/path.jpg": {"hidden": [[0, 1]], "unsure": [[]]}, ...},
             a list of indices from 0 for each annotator. Landmarks in neither list are seen, those
@@ -185,6 +194,8 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             again: keep the file as it is.
         relabel_by: The checkpoint to ask instead of the initial one.
         resume: Go on from last.safetensors in the run's folder.
+        patience: Stop after so many epochs in a row that were no better than the best one; 0 never
+            does.
         seed: Seed of weights, order, augmentation and occluders.
         split_seed: Seed of which faces are held out, and of the occluders put on them. A run that
             starts from another's checkpoint should keep it: with another seed, it would be
@@ -200,6 +211,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     twice: tuple[Path, ...] = ()
     paint_occluders: bool = True
     initial: Path | None = None
+    crop_factor: float = 0.0
     visibility_labels: tuple[Path, ...] = ()
     only: tuple[str, ...] = ()
     teacher: Path | None = None
@@ -207,6 +219,7 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
     relabel: bool = False
     relabel_by: Path | None = None
     resume: bool = False
+    patience: int = 0
     seed: int = 0
     split_seed: int = 0
     loss: LossWeights = field(default_factory=LossWeights)
@@ -216,12 +229,17 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
         """Whose points are learned; InputError if --scheme and --model.landmarks disagree."""
         return chosen_scheme(self.scheme, self.model.landmarks, "--model.landmarks")
 
+    @property
+    def initial_file(self) -> Path | None:
+        """The checkpoint that `initial` means."""
+        return None if self.initial is None else checkpoint_file(self.initial)
+
     def check(self) -> None:
         """Raise InputError for values that are out of range or mean nothing together."""
-        for name in ("epochs", "batch"):
+        for name in ("epochs", "epoch_faces", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected {name} of at least 1, got {getattr(self, name)}")
-        for name in ("seed", "split_seed", "warmup"):
+        for name in ("seed", "split_seed", "warmup", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"expected {name} of 0 or more, got {getattr(self, name)}")
         for name in ("mirror", "taught"):
@@ -235,8 +253,16 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             raise InputError(f"expected workers of -1 or more, got {self.workers}")
         if not math.isfinite(self.label_offset):
             raise InputError(f"expected a label offset in pixels, got {self.label_offset}")
-        if not self.learning_rate > 0:
-            raise InputError(f"expected a learning rate above 0, got {self.learning_rate}")
+        if not (self.crop_factor == 0 or 1 <= self.crop_factor <= 10):
+            raise InputError(
+                f"expected a crop_factor from 1 to 10, or 0 for the usual one, got "
+                f"{self.crop_factor}"
+            )
+        if not self.learning_rate >= 0:
+            raise InputError(
+                f"expected a learning rate above 0, or 0 for the usual one, got "
+                f"{self.learning_rate}"
+            )
         if self.only and self.initial is None:
             raise InputError("--only trains parts of the --initial network; expected a checkpoint")
         if self.relabel and self.initial is None and self.relabel_by is None:

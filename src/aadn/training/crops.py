@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from aadn.data.folders import check_points
 from aadn.data.samples import Sample
-from aadn.geometry import CROP_FACTOR, Crop, beyond
+from aadn.geometry import CROP_FACTOR, Crop, FloatArray, beyond
 from aadn.schemes import Scheme
 
 MARGIN = 1.5
@@ -32,6 +32,7 @@ class CropSet:
         margin: side of a stored crop over the side of what a network sees.
         scales: (N,) pixels of the stored crop for one of the source picture.
         scheme: whose landmarks they are.
+        factor: side of what a network sees over the longer side of the box around the landmarks.
         guessed: (N, L) bool, True where a point is a guess, not to be learned from; None for none.
     """
 
@@ -42,7 +43,14 @@ class CropSet:
     margin: float
     scales: NDArray[np.float64]
     scheme: Scheme
+    factor: float = CROP_FACTOR
     guessed: NDArray[np.bool_] | None = None
+
+    def box_for(self, factor: float) -> FloatArray:
+        """The box (4,) around which a network with that crop factor sees what one in training does:
+        the middle of each stored crop."""
+        side = self.images.shape[1]
+        return Crop(np.eye(2, 3), side).inner_box(factor * self.margin)
 
 
 def cut_crops(
@@ -51,13 +59,14 @@ def cut_crops(
     size: int,
     margin: float = MARGIN,
     *,
+    factor: float = CROP_FACTOR,
     title: str = "reading",
 ) -> CropSet:
     """Read and cut every sample.
 
     `size` is the network's input in pixels: a stored crop has round(size·margin) pixels a side,
-    so what the network sees keeps its resolution. Raises ImageError for a picture that cannot be
-    read and AnnotationError for points that cannot belong to it.
+    so what the network sees keeps its resolution; `factor` as in `CropSet`. Raises ImageError for a
+    picture that cannot be read and AnnotationError for points that cannot belong to it.
     """
     stored = round(size * margin)
     count, landmarks = len(samples), scheme.size
@@ -68,7 +77,7 @@ def cut_crops(
     for i, sample in enumerate(tqdm(samples, title, unit="face", disable=None)):
         image = sample.picture()
         check_points(sample, image.shape[1], image.shape[0])
-        crop = Crop.around(sample.box, stored, CROP_FACTOR * margin)
+        crop = Crop.around(sample.box, stored, factor * margin)
         images[i] = crop.cut(image)
         scales[i] = crop.scale
         points[i] = crop.to_crop(sample.points)
@@ -79,4 +88,4 @@ def cut_crops(
     turned = np.full((count, landmarks), np.nan)
     none = np.zeros(landmarks, bool)
     guessed = np.array([none if s.guessed is None else s.guessed for s in samples])
-    return CropSet(images, points, visible, turned, margin, scales, scheme, guessed)
+    return CropSet(images, points, visible, turned, margin, scales, scheme, factor, guessed)

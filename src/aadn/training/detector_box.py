@@ -19,7 +19,7 @@ from aadn.inference.detectors import BoxTransform
 FACES = 300
 """So many faces are looked at (our choice)."""
 
-LEAST = 10
+LEAST = 3
 """With fewer faces found, nothing is said (our choice)."""
 
 FloatArray = NDArray[np.float64]

@@ -39,6 +39,14 @@ class Process:
         if self.world > 1:
             distributed.barrier()
 
+    def agreed(self, answer: bool) -> bool:
+        """The first process's answer, once all are here."""
+        if self.world == 1:
+            return answer
+        said = torch.tensor([answer], device=self.device)
+        distributed.broadcast(said, 0)
+        return bool(said.item())
+
     def shared(self, network: torch.nn.Module, *, idle: bool) -> torch.nn.Module:
         """The network, its gradients averaged over all processes.
 

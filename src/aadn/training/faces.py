@@ -16,7 +16,10 @@ from aadn.data.sources import read_sources
 from aadn.data.visibility_labels import with_visibility
 from aadn.errors import AnnotationError, InputError
 from aadn.evaluation.metrics import normalisers
-from aadn.inference.detectors import BoxTransform, default_detector
+from aadn.geometry import CROP_FACTOR
+from aadn.inference.backend import box_transform
+from aadn.inference.detectors import IDENTITY, BoxTransform, default_detector
+from aadn.models import checkpoint
 from aadn.schemes import IBUG68, Normaliser, Scheme
 from aadn.training.closed_eyes import with_closed_eyes
 from aadn.training.config import TrainConfig
@@ -31,7 +34,7 @@ from aadn.training.start import resolved
 class Data:
     """The faces of a run, cut out: read once, trained on as often as one likes.
 
-    An epoch is `rows`, (R,) indices of training faces; some of them may be there twice. `labelled`
+    An epoch is `rows`, (R,) indices of training faces, some of them several times. `labelled`
     (N,) says of each training face whether its visibility is labelled by people or a release.
     `detector_box` is that of points other than iBUG's, see `aadn.training.detector_box`.
     """
@@ -47,13 +50,15 @@ def load(config: TrainConfig) -> Data:
     """Read the faces that a configuration trains and validates on; raises AadnError."""
     config = resolved(config)
     scheme, size = config.landmark_scheme, config.model.input_size
-    training, validation = _split(config, scheme)
+    training, validation = split(config, scheme)
     rows = _rows(training, config)
-    validated = cut_crops(validation, scheme, size, title="reading validation faces")
+    box = None if scheme == IBUG68 else detector_box(training, default_detector())
+    factor = crop_factor(config, box)
+    validated = cut_crops(validation, scheme, size, factor=factor, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
     normalisers(scheme, validated.points, normaliser(config, scheme))
     labelled = np.array([sample.visible is not None for sample in training])
-    trained = cut_crops(training, scheme, size, title="reading training faces")
+    trained = cut_crops(training, scheme, size, factor=factor, title="reading training faces")
     if config.head_model is not None:
         head = SelfOcclusion(HeadModel.load(config.head_model))
         trained, validated = (head.labelled(crops) for crops in (trained, validated))
@@ -62,13 +67,24 @@ def load(config: TrainConfig) -> Data:
         trained, again = with_closed_eyes(trained, config.closed_eyes, config.seed)
         labelled = np.concatenate([labelled, labelled[again]])
         rows = np.concatenate([rows, count + np.arange(len(again))])
-    return Data(
-        trained,
-        validated,
-        rows,
-        labelled,
-        None if scheme == IBUG68 else detector_box(training, default_detector()),
-    )
+    times = -(-config.epoch_faces // len(rows))
+    return Data(trained, validated, np.tile(rows, times), labelled, box)
+
+
+def crop_factor(config: TrainConfig, box: BoxTransform | None) -> float:
+    """What the network sees of a face over the box around its landmarks, see `TrainConfig`.
+
+    `box` is where landmarks that are not iBUG's lie in the detector's boxes. These are about as the
+    boxes around iBUG's landmarks, and about square.
+    """
+    if config.crop_factor or config.initial_file is None:
+        return config.crop_factor or CROP_FACTOR
+    initial = checkpoint.load(config.initial_file)
+    known = float(initial.state.get("crop_factor", CROP_FACTOR))
+    if initial.scheme == config.landmark_scheme or box is None:
+        return known
+    there = box_transform(initial.state.get("detector_box")) or IDENTITY
+    return round(known * max(there.width, there.height) / max(box.width, box.height), 3)
 
 
 def normaliser(config: TrainConfig, scheme: Scheme) -> Normaliser:
@@ -82,7 +98,7 @@ def normaliser(config: TrainConfig, scheme: Scheme) -> Normaliser:
     return scheme.normaliser
 
 
-def _split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Sample]]:
+def split(config: TrainConfig, scheme: Scheme) -> tuple[list[Sample], list[Sample]]:
     """Training and validation samples; InputError if either is empty or they share pictures."""
     samples = _of_folders(config.folders, scheme)
     given, more = (_of_folders(part, scheme) for part in (config.validation, config.more_folders))

@@ -80,10 +80,15 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
     state, crops = _begun(config, data, resumed, process.device, tell)
     learner = _Learner(config, state, _draws(config, crops, data), process)
     made = (resumed.state.get("provenance") if resumed else None) or provenance_of(config)
-    said = {"provenance": made, "detector_box": _told(data, learner.scheme, tell)}
+    said = {
+        "provenance": made,
+        "detector_box": _told(data, learner.scheme, tell),
+        "crop_factor": crops.factor,
+    }
     if process.first:
         write_whole(config.out / CONFIG, json.dumps(plain(config), indent=1) + "\n")
-    while state.epoch < config.epochs:
+    stopped = process.agreed(_impatient(config, state))
+    while state.epoch < config.epochs and not stopped:
         began = time.perf_counter()
         terms = learner.epoch()
         seconds = time.perf_counter() - began
@@ -94,7 +99,9 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
             record |= validate(config, state.average, data.validation, process.device, learner.half)
             record["images_per_second"] = round(learner.images / seconds, 1)
             _keep(learner, record, said, tell)
-        process.wait()
+        stopped = process.agreed(_impatient(config, state))
+    if stopped:
+        tell(f"stopped: no epoch was better than {state.best_epoch} in {config.patience}")
     return config.out / BEST
 
 
@@ -113,6 +120,10 @@ def _checked(given: TrainConfig, world: int, tell: Tell) -> TrainConfig:
     return config
 
 
+def _impatient(config: TrainConfig, state: State) -> bool:
+    return 0 < config.patience <= state.epoch - state.best_epoch
+
+
 def _begun(
     config: TrainConfig,
     data: Data,
@@ -124,7 +135,7 @@ def _begun(
     torch.manual_seed(config.seed)
     network = first_network(config, data.training, data.rows)
     if resumed is None:
-        tell(load_first(network, config))
+        tell(load_first(network, config, data.training))
     freeze(network, config)
     crops = data.training
     if config.relabel:
@@ -266,12 +277,17 @@ def _keep(learner: _Learner, record: dict[str, Any], said: dict[str, Any], tell:
     config, state, scheme = learner.config, learner.state, learner.scheme
     score = (record["nme"] + record["nme_occluded"]) / 2
     better = score < state.best
-    state.best = min(state.best, score)
     if better:
+        state.best, state.best_epoch = score, state.epoch
         of_best = {"metrics": record, **said}
         Checkpoint(state.averaged(), config.model, scheme, of_best).save(config.out / BEST)
     log(config.out / LOG, record)
-    reached = {"epoch": state.epoch, "step": state.step, "best": state.best}
+    reached = {
+        "epoch": state.epoch,
+        "step": state.step,
+        "best": state.best,
+        "best_epoch": state.best_epoch,
+    }
     of_run = {**reached, "world": learner.process.world, **said}
     Checkpoint(state.tensors(), config.model, scheme, of_run).save(config.out / LAST)
     tell(

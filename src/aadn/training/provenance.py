@@ -19,7 +19,7 @@ def provenance_of(config: TrainConfig) -> dict[str, Any]:
     None where the code is no checkout; `parent`, sha256 of the checkpoint that the run starts from,
     or None; `recipe`, the configuration.
     """
-    initial = config.initial
+    initial = config.initial_file
     return {
         "aadn": aadn.__version__,
         "commit": commit_of(Path(aadn.__file__).parents[2]),

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from aadn.geometry import CROP_FACTOR, Crop
+from aadn.errors import InputError
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.pytorch import TorchBackend
+from aadn.inference.weights import checkpoint_file
 from aadn.models import checkpoint
 from aadn.models.build import build
 from aadn.training.config import TrainConfig
@@ -26,9 +27,15 @@ eight."""
 
 def initial_landmarker(config: TrainConfig, device: torch.device) -> Landmarker:
     """The network that relabels, at its own input size; WeightsError if it cannot be read."""
-    path = config.relabel_by or config.initial
-    assert path is not None
+    named = config.relabel_by or config.initial
+    assert named is not None
+    path = checkpoint_file(named)
     initial = checkpoint.load(path)
+    if initial.scheme != config.landmark_scheme:
+        raise InputError(
+            f"--relabel asks {path}, which has the landmarks of {initial.scheme.name}, not those "
+            f"of {config.landmark_scheme.name}; leave it out, or name another with --relabel-by"
+        )
     network = build(initial.config)
     # As training starts from it: one of aadn 0.1 is good enough to ask.
     checkpoint.start_from(network, initial.config, initial.scheme, path)
@@ -45,9 +52,7 @@ def relabelled(crops: CropSet, labelled: NDArray[np.bool_], landmarker: Landmark
     if not len(asked):
         return crops
     # The stored crop is the picture, the face's box lies in its middle.
-    side = crops.images.shape[1]
-    whole = Crop(np.eye(2, 3), side)
-    box = whole.inner_box(CROP_FACTOR * crops.margin)
+    box = crops.box_for(landmarker.card.crop_factor)
     faces = tqdm(asked, "relabelling", unit="face", disable=None)
     found = landmarker.align_each((crops.images[i], box, 0.0) for i in faces)
     visibility = np.stack([face.visibility for face in found])

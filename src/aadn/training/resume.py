@@ -37,7 +37,7 @@ class State:
         optimiser: of its weights.
         average: the moving average of its weights and buffers, by name.
         epoch, step: how many are done.
-        best: the lowest score of an epoch so far.
+        best, best_epoch: the lowest score of an epoch so far, and which one had it.
     """
 
     network: Network
@@ -46,6 +46,7 @@ class State:
     epoch: int = 0
     step: int = 0
     best: float = math.inf
+    best_epoch: int = 0
 
     @classmethod
     def of(cls, network: Network, config: TrainConfig, device: torch.device) -> State:
@@ -86,6 +87,7 @@ class State:
             self.optimiser.state[parameter] = {"step": steps, **moments}
         state = resumed.state
         self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+        self.best_epoch = state.get("best_epoch", self.epoch)  # older runs do not say it
 
 
 def resumable(config: TrainConfig, world: int) -> Checkpoint | None:
@@ -133,7 +135,13 @@ def plain(config: TrainConfig) -> dict[str, Any]:
     return dict(json.loads(json.dumps(dataclasses.asdict(config), default=str)))
 
 
-_FREE = {"resume", "workers", "device", "out"}  # may change between a run and its resumption
+_FREE = {
+    "resume",
+    "workers",
+    "device",
+    "out",
+    "patience",
+}  # may change between a run and its resumption
 
 
 def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:
