@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from aadn.geometry import FloatArray, transform
 from aadn.measures.alignment import similarity
 
-TREMOR, HIDDEN_TREMOR = 0.12, 0.36
+TREMOR, HIDDEN_TREMOR = 0.16, 0.48
 """How far a landmark trembles from frame to frame, over its uncertainty, if it is seen and if it is
 hidden (our choice)."""
 
-WHOLE_TREMOR = 0.0015
+WHOLE_TREMOR = 0.002
 """How far the face as a whole does, over the inter-ocular distance (our choice)."""
 
-SLOW, SLOWER = 0.2, 0.06
+SLOW, SLOWER = 0.12, 0.05
 """What of a change that is no larger than tremor is followed in a thirtieth of a second, for seen
 landmarks and for hidden ones (our choice)."""
 
