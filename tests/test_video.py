@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from aadn import Landmarker, Tracker, load_image
 from aadn.cli.main import main
-from aadn.errors import ImageError, MissingDependencyError, OutputError
+from aadn.errors import ImageError, InputError, MissingDependencyError, OutputError
 from aadn.faces import Faces
 from aadn.media.film import AvFilm, Camera, FilmWriter, OpenCvFilm, PictureFolder, open_film
+from aadn.media.film_parquet import FilmParquet
 from aadn.media.film_results import openface_angles, openface_csv
 
 av = pytest.importorskip("av")
@@ -181,7 +182,7 @@ def test_a_camera_never_lags(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_film_keeps_times_and_sound(tmp_path: Path) -> None:
     source = film(tmp_path / "a.mp4")
-    writer = FilmWriter(tmp_path / "out" / "b.mp4", 25, source)
+    writer = FilmWriter(tmp_path / "out" / "b.mp4", 25, AvFilm(source))
     for i, seconds in enumerate(TIMES):
         writer.add(picture(2 * i)[:-1, :-1], seconds)  # odd sides
     assert not (tmp_path / "out" / "b.mp4").exists()
@@ -197,6 +198,42 @@ def test_a_film_without_frames_is_none(tmp_path: Path) -> None:
     assert (tmp_path / "b.mp4").read_text() == "older"
     with pytest.raises(OutputError, match="films end in"):
         FilmWriter(tmp_path / "b.nothing", 25)
+
+
+def test_sound_begins_with_the_first_frame(tmp_path: Path) -> None:
+    """Of a film whose frames begin 0.3 s after its sound, which is loud from 0.4 s on."""
+    source = tmp_path / "a.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = picture().shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        tone = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        for i in range(16):
+            times = np.arange(1000 * i, 1000 * (i + 1))
+            wave = np.where(times < 6400, 0, 20000 * np.sin(times / 5)).astype(np.int16)[None]
+            part = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+            part.sample_rate, part.pts = 16000, 1000 * i
+            container.mux(tone.encode(part))
+        for i in range(15):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame.pts, frame.time_base = 300 + 40 * i, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    film, out = AvFilm(source), tmp_path / "b.mkv"
+    writer = FilmWriter(out, 25, film)
+    for shot in film.frames():
+        writer.add(shot.image, shot.time)
+    assert film.origin == pytest.approx(0.3, abs=1e-3)
+    film.close()
+    writer.close()
+    with av.open(str(out)) as container:
+        loud = [
+            float(part.pts * part.time_base) + int(np.abs(part.to_ndarray()).argmax()) / 16000
+            for part in container.decode(audio=0)
+            if np.abs(part.to_ndarray()).max() > 10000
+        ]
+    assert loud[0] == pytest.approx(0.1, abs=0.07)  # to a packet
 
 
 # The command
@@ -299,6 +336,160 @@ def test_ctrl_c_leaves_what_is_done(tmp_path: Path) -> None:
     counted = re.search(r"(\d+) frames", said)
     assert counted is not None
     assert abs(int(counted[1]) - done) <= 1  # the one that it was at
+
+
+def test_a_table_as_parquet(tmp_path: Path, capsys: Any) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source, files = film(tmp_path / "a.mp4"), [tmp_path / "b.csv", tmp_path / "b.parquet"]
+    assert run(capsys, source, "--csv", files[0], "--parquet", files[1], "--threads", 1)[0] == 0
+    rows = list(csv.DictReader(files[0].read_text().splitlines()))
+    table = parquet.read_table(files[1]).to_pylist()
+    assert list(table[0]) == list(rows[0])
+    for row, other in zip(rows, table, strict=True):
+        assert row == {key: "" if value is None else str(value) for key, value in other.items()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.csv", "b.parquet"]
+
+
+def test_many_rows_are_written_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("aadn.media.film_parquet.ROWS", 100)
+    faces, table = Landmarker(threads=1)(ASTRONAUT), FilmParquet(tmp_path / "a.parquet")
+    for i in range(5):
+        table.add(i, i / 25, faces if i != 2 else Faces.empty())
+    table.close()
+    read = parquet.ParquetFile(tmp_path / "a.parquet")
+    assert (read.num_row_groups, read.metadata.num_rows) == (2, 4 * 68 + 1)
+    frames = read.read().column("frame").to_pylist()
+    assert [frames.count(i) for i in range(5)] == [68, 68, 1, 68, 68]
+
+
+def test_a_film_that_was_stopped_goes_on(tmp_path: Path, capsys: Any) -> None:
+    """Tables that end in different frames, the last line cut off: nothing is there twice."""
+    source = film(tmp_path / "a.mp4", [i / 25 for i in range(10)], sound=False)
+    options = {"--jsonl": "b.jsonl", "--csv": "b.csv", "--openface": "b.of.csv"}
+    words = [word for key, name in options.items() for word in (key, tmp_path / name)]
+    assert run(capsys, source, *words, "--threads", 1)[0] == 0
+    whole = {name: (tmp_path / name).read_text().splitlines(True) for name in options.values()}
+    kept = {"b.jsonl": 6, "b.csv": 1 + 5 * 68, "b.of.csv": 1 + 7}
+    for name, count in kept.items():
+        cut_off = whole[name][count][:30]
+        (tmp_path / name).write_text("".join(whole[name][:count]) + cut_off)
+    code, out, _ = run(capsys, source, *words, "--threads", 1, "--resume")
+    assert (code, out.strip().endswith("5 frames, 1 face")) == (0, True)  # from the sixth on
+    for name, before in whole.items():
+        after = (tmp_path / name).read_text().splitlines(True)
+        same = {"b.jsonl": 5, "b.csv": kept["b.csv"], "b.of.csv": 1 + 5}[name]
+        assert after[:same] == before[:same]
+        assert len(after) == len(before)
+    lines = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["faces"][0]["id"]) for line in lines] == [
+        (i, 1 if i < 5 else 2) for i in range(10)
+    ]
+    assert run(capsys, source, *words, "--resume")[1].strip().endswith("0 frames, 0 faces")
+
+
+def test_what_cannot_be_gone_on_with_says_so(tmp_path: Path, capsys: Any) -> None:
+    source, table = film(tmp_path / "a.mp4", sound=False), tmp_path / "b.csv"
+    table.write_text("something else\n")
+    for words, code, message in (
+        ([], 2, "goes on with --csv, --jsonl or --openface"),
+        (["--csv", table, "--out", tmp_path / "c.mp4"], 2, "--out cannot be gone on with"),
+        (["--csv", "-"], 2, "a table on standard output cannot be gone on with"),
+        (["--csv", table], InputError.exit_code, "is no table of this form"),
+    ):
+        found = run(capsys, source, *words, "--resume")
+        assert (found[0], message in found[2]) == (code, True)
+    assert run(capsys, "0", "--csv", table, "--resume")[0] == 2
+    assert table.read_text() == "something else\n"
+    (tmp_path / "d.jsonl").write_text('{"frame": 0, "time": 0.0, "faces": []}\n')
+    tables = ["--csv", tmp_path / "none.csv", "--jsonl", tmp_path / "d.jsonl"]
+    code, _, err = run(capsys, source, *tables, "--resume")
+    assert (code, "none.csv is not there, but other tables are" in err) == (9, True)
+
+
+def test_a_film_on_standard_input(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mkv", sound=False)
+    command = [sys.executable, "-m", "aadn", "video", "-", "--jsonl", "-", "--threads", "1"]
+    done = subprocess.run(
+        command, input=source.read_bytes(), capture_output=True, timeout=120, check=True
+    )
+    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == list(range(6))
+    done = subprocess.run(command, input=b"nothing", capture_output=True, timeout=120, check=False)
+    assert done.returncode == ImageError.exit_code
+    assert b"standard input: " in done.stderr
+
+
+def test_faces_over_time_as_a_picture(tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("matplotlib")
+    source = film(tmp_path / "a.mp4", sound=False)
+    assert run(capsys, source, "--plot", tmp_path / "b.png", "--threads", 1)[0] == 0
+    drawn = load_image(tmp_path / "b.png")
+    assert min(drawn.shape[:2]) > 400
+    assert drawn.std() > 10
+    grey = film(
+        tmp_path / "c.mp4", sound=False, frames=lambda i: np.full((80, 80, 3), 99, np.uint8)
+    )
+    code, _, err = run(capsys, grey, "--plot", tmp_path / "d.png")
+    assert (code, "no face was found" in err, (tmp_path / "d.png").exists()) == (0, True, False)
+    assert run(capsys, source, "--plot", tmp_path / "b.gif")[0] == InputError.exit_code
+
+
+class Screen:
+    """In place of Tk: what is asked of it, and after three frames somebody presses q."""
+
+    TclError = RuntimeError
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.keys: dict[str, Any] = {}
+        self.frames = 0
+        self.destroyed = False
+
+    Tk = Label = property(lambda self: lambda *_, **__: self)
+
+    def bind(self, key: str, what: Any) -> None:
+        self.keys[key] = what
+
+    def update(self) -> None:
+        self.frames += 1
+        if self.frames == 3:
+            self.keys["<q>"](None)
+
+    def destroy(self) -> None:
+        self.destroyed = True
+
+    def winfo_screenwidth(self) -> int:
+        return 105
+
+    def winfo_screenheight(self) -> int:
+        return 300
+
+    def title(self, *_: Any) -> None:
+        pass
+
+    protocol = pack = configure = lambda *_, **__: None
+
+
+def test_a_window_that_is_closed_ends_the_film(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, shown_in_it = Screen(), []
+    monkeypatch.setitem(sys.modules, "tkinter", screen)
+    monkeypatch.setattr(
+        "PIL.ImageTk.PhotoImage", lambda picture, master: shown_in_it.append(picture.size)
+    )
+    code, out, _ = run(capsys, film(tmp_path / "a.mp4", sound=False), "--show", "--threads", 1)
+    assert (code, out.strip().endswith("3 frames, 1 face"), screen.destroyed) == (0, True, True)
+    assert shown_in_it == [(105, 100)] * 3
+
+
+def test_without_a_screen_it_says_so(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    source = film(tmp_path / "a.mp4", sound=False)
+    monkeypatch.setitem(sys.modules, "tkinter", None)
+    code, out, err = run(capsys, source, "--show")
+    assert (code, out) == (MissingDependencyError.exit_code, "")
+    assert "leave out --show" in err
 
 
 # OpenFace's columns

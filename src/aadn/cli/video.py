@@ -6,27 +6,31 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 
 import tyro
 
-from aadn.cli.common import STDOUT, UsageError, check_writable, output, tell
+from aadn.cli.common import STDOUT, UsageError, check_writable, complain, output, tell
 from aadn.errors import InputError
+from aadn.evaluation.film_plot import FilmHistory
+from aadn.evaluation.plots import check_plot
 from aadn.faces import Faces
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
 from aadn.media.draw import draw
 from aadn.media.film import Camera, Film, FilmFrame, FilmWriter, open_film
-from aadn.media.film_results import (
-    film_csv,
-    film_csv_head,
-    film_json,
-    openface_csv,
-    openface_head,
-)
+from aadn.media.film_parquet import FilmParquet
+from aadn.media.film_resume import Done, done
+from aadn.media.film_tables import FILM_TABLES
 from aadn.media.growing import Frame, Growing, GrowingFile, GrowingStream
+from aadn.media.window import Window
+from aadn.schemes import Scheme
 from aadn.tracking.tracker import Tracker
+
+Adding = Callable[[FilmFrame, Faces], None]
+"""What takes a frame and its faces."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,17 @@ class Video:
     Ctrl-C ends it early, and what is done by then is kept.
 
     Attributes:
-        source: A film's file, a camera's number (0 is the first), or a folder of pictures, which
-            are shown in the order of their names, 25 a second.
+        source: A film's file, - for one on standard input, a camera's number (0 is the first), or a
+            folder of pictures, which are shown in the order of their names, 25 a second.
         out: A film to write, drawn on, with the sound of the source.
         csv: File for all landmarks as CSV, a row each; - is standard output.
         jsonl: File for the faces as JSON lines, one for each frame; - is standard output.
         openface: File for the faces as CSV with OpenFace's columns, a row for each face.
+        parquet: File for the rows of --csv as Parquet.
+        plot: Picture (.png or .svg) of each face over time: what is seen of it, eyes, mouth, head.
+        show: Show the film in a window as it goes on; q closes it, which ends the film.
+        resume: Go on behind what the tables of a run that was stopped have. Faces get new numbers
+            from there.
         start: Seconds into the film at which to begin.
         end: Seconds into the film at which to end.
         every: Look at each n-th frame only.
@@ -68,6 +77,10 @@ class Video:
     csv: Optional[Path] = None
     jsonl: Optional[Path] = None
     openface: Optional[Path] = None
+    parquet: Optional[Path] = None
+    plot: Optional[Path] = None
+    show: bool = False
+    resume: bool = False
     start: float = 0.0
     end: Optional[float] = None
     every: int = 1
@@ -99,36 +112,43 @@ class Video:
             min_score=self.min_score,
             max_faces=self.max_faces,
         )
+        before = self._before(landmarker.card.scheme) if self.resume else Done(-1, 0, {})
         tracker = Tracker(
-            landmarker, find_every=self.find_every, patience=self.patience, smooth=self.smooth
+            landmarker,
+            find_every=self.find_every,
+            patience=self.patience,
+            smooth=self.smooth,
+            first=before.face + 1,
         )
         tally = _Tally()
         with ExitStack() as stack:
             film = stack.enter_context(closing(open_film(self.source)))
-            results = self._results(landmarker, stack)
-            writer = None
-            if self.out is not None:
-                rate = film.rate / self.every
-                writer = stack.enter_context(closing(FilmWriter(self.out, rate, film.file)))
             stack.callback(self._say, tally, film)
-            for frame in self._frames(film):
+            results = [*self._tables(landmarker.card.scheme, before, stack)]
+            results += self._pictures(film, stack)
+            tally.begun = True
+            for frame in self._frames(film, before.frame):
                 faces = tracker(frame.image, frame.time)
-                for add in results:
-                    add(frame, faces)
-                if writer is not None:
-                    drawn = draw(frame.image, faces, contours=self.contours, boxes=self.boxes)
-                    writer.add(drawn, frame.time)
                 tally.add(faces)
+                try:
+                    for add in results:
+                        add(frame, faces)
+                except _WindowClosedError:
+                    break
         return 0
 
     def _check(self) -> None:
         """Raise for options that do not go together, and for files that cannot be written."""
-        tables = [path for path in (self.csv, self.jsonl, self.openface) if path is not None]
+        tables = list(self._named_tables().values())
         if [output(path) for path in tables].count(STDOUT) > 1:
             raise UsageError("only one result can go to standard output")
-        for path in (self.out, *tables):
+        for path in (self.out, self.parquet, self.plot, *tables):
             if path is not None and output(path) != STDOUT:
                 check_writable(path)
+        if self.plot is not None:
+            check_plot(self.plot)
+        if self.resume:
+            self._check_resume(tables)
         if self.every < 1:
             raise InputError(f"expected --every of 1 or more, got {self.every}")
         if not self.start >= 0 or (self.end is not None and not self.end > self.start):
@@ -137,34 +157,76 @@ class Video:
                 f"{self.end}"
             )
 
-    def _results(
-        self, landmarker: Landmarker, stack: ExitStack
-    ) -> list[Callable[[FilmFrame, Faces], None]]:
-        """What takes each frame's faces, for each file that is asked for."""
-        scheme = landmarker.card.scheme
-        forms = [
-            (self.jsonl, Frame(), film_json),
-            (self.csv, Frame(film_csv_head()), film_csv),
-        ]
-        if self.openface is not None:
-            forms.append((self.openface, Frame(openface_head(scheme)), openface_csv))
-        results = []
-        for path, frame, entry in forms:
-            if path is None:
-                continue
-            place = output(path)
-            assert place is not None
+    def _check_resume(self, tables: list[Path]) -> None:
+        """Raise for what cannot be gone on with."""
+        if not tables:
+            raise UsageError("--resume goes on with --csv, --jsonl or --openface; give the tables")
+        others = {
+            "--out": self.out, "--parquet": self.parquet, "--plot": self.plot,
+            "a table on standard output": next((t for t in tables if output(t) == STDOUT), None),
+            "a camera or standard input": self.source if not Path(self.source).exists() else None,
+        }  # fmt: skip
+        for what, given in others.items():
+            if given is not None:
+                raise UsageError(
+                    f"{what} cannot be gone on with; leave it out, or leave out --resume"
+                )
+
+    def _named_tables(self) -> dict[str, Path]:
+        """The tables that are asked for, by their kind."""
+        asked = {name: getattr(self, name) for name in FILM_TABLES}
+        return {name: path for name, path in asked.items() if path is not None}
+
+    def _before(self, scheme: Scheme) -> Done:
+        """What an earlier run has done."""
+        forms = {path: FILM_TABLES[name] for name, path in self._named_tables().items()}
+        return done({path: (form.head(scheme), form.numbers) for path, form in forms.items()})
+
+    def _tables(self, scheme: Scheme, before: Done, stack: ExitStack) -> Iterator[Adding]:
+        """What takes each frame's faces, for each table."""
+        for name, path in self._named_tables().items():
+            form = FILM_TABLES[name]
+            frame = Frame(form.head(scheme))
             growing: Growing = (
                 GrowingStream(sys.stdout.buffer, frame)
-                if place == STDOUT
-                else GrowingFile(place, frame)
+                if output(path) == STDOUT
+                else GrowingFile(path, frame, before.kept.get(path))
             )
             stack.callback(growing.close)
-            results.append(_adding(growing, entry))
-        return results
+            yield partial(_add_entry, growing, form.entry)
+        if self.parquet is not None:
+            table = stack.enter_context(closing(FilmParquet(self.parquet)))
+            yield lambda frame, faces: table.add(frame.index, frame.time, faces)
 
-    def _frames(self, film: Film) -> Iterator[FilmFrame]:
-        """The frames to look at, behind a bar where standard error is a terminal."""
+    def _pictures(self, film: Film, stack: ExitStack) -> Iterator[Adding]:
+        """The same for what is drawn."""
+        if self.plot is not None:
+            history = FilmHistory()
+            stack.callback(_plot, history, self.plot)
+            yield lambda frame, faces: history.add(frame.time, frame.image, faces)
+        writer = window = None
+        if self.out is not None:
+            rate = film.rate / self.every
+            writer = stack.enter_context(closing(FilmWriter(self.out, rate, film)))
+        if self.show:
+            window = stack.enter_context(closing(Window(f"aadn: {self.source}")))
+        if writer is not None or window is not None:
+            yield partial(self._draw, writer, window)
+
+    def _draw(
+        self, writer: FilmWriter | None, window: Window | None, frame: FilmFrame, faces: Faces
+    ) -> None:
+        """Draw a frame where it is to be seen; _WindowClosedError where it is no longer."""
+        drawn = draw(frame.image, faces, contours=self.contours, boxes=self.boxes)
+        if writer is not None:
+            writer.add(drawn, frame.time)
+        if window is not None:
+            window.show(drawn)
+            if not window.open:
+                raise _WindowClosedError
+
+    def _frames(self, film: Film, after: int) -> Iterator[FilmFrame]:
+        """The frames behind one, to look at, behind a bar where standard error is a terminal."""
         from tqdm import tqdm
 
         seconds = film.seconds if self.end is None else self.end
@@ -178,26 +240,27 @@ class Video:
             for frame in film.frames():
                 if self.end is not None and frame.time > self.end:
                     return
-                if frame.time < self.start or frame.index % self.every:
+                if frame.time < self.start or frame.index % self.every or frame.index <= after:
                     continue
                 yield frame
                 bar.update(max(frame.time - self.start - bar.n, 0))
 
     def _say(self, tally: _Tally, film: Film) -> None:
         """What was done, also after Ctrl-C."""
-        if self.quiet:
+        if self.quiet or not tally.begun:
             return
         dropped = f", {film.dropped} dropped" if isinstance(film, Camera) else ""
         faces = "face" if len(tally.faces) == 1 else "faces"
         line = f"{self.source}: {tally.frames} frames{dropped}, {len(tally.faces)} {faces}"
-        tables = (self.csv, self.jsonl, self.openface)
-        tell(line, sys.stderr if STDOUT in map(output, tables) else sys.stdout)
+        shared = STDOUT in map(output, self._named_tables().values())
+        tell(line, sys.stderr if shared else sys.stdout)
 
 
 @dataclass
 class _Tally:
-    """Frames that were looked at, and the numbers of their faces."""
+    """Frames that were looked at, the numbers of their faces, and whether all was ready for it."""
 
+    begun: bool = False
     frames: int = 0
     faces: set[int] = field(default_factory=set)
 
@@ -207,7 +270,22 @@ class _Tally:
         self.faces |= set(faces.ids.tolist())
 
 
-def _adding(
-    growing: Growing, entry: Callable[[int, float, Faces], bytes]
-) -> Callable[[FilmFrame, Faces], None]:
-    return lambda frame, faces: growing.add(entry(frame.index, frame.time, faces))
+class _WindowClosedError(Exception):
+    """Nobody looks on."""
+
+
+def _add_entry(
+    growing: Growing,
+    entry: Callable[[int, float, Faces], bytes],
+    frame: FilmFrame,
+    faces: Faces,
+) -> None:
+    growing.add(entry(frame.index, frame.time, faces))
+
+
+def _plot(history: FilmHistory, path: Path) -> None:
+    """Draw what there is; a film without faces has no picture, which is said."""
+    if history:
+        history.plot(path)
+    else:
+        complain(f"no face was found, so {path} is not drawn")

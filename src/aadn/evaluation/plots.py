@@ -30,7 +30,7 @@ def check_plot(path: str | Path) -> None:
     """
     if Path(path).suffix.lower() not in FORMATS:
         raise InputError(f"{path}: expected a plot's name to end in {' or '.join(FORMATS)}")
-    _figure(1, 1)
+    new_figure(1, 1)
 
 
 def plot_ced(
@@ -56,7 +56,7 @@ def plot_ced(
     check_plot(path)
     if not curves:
         raise InputError("expected at least one curve to plot, got none")
-    figure = _figure(7, 4.6 + 0.21 * len(curves))  # the legend stands above
+    figure = new_figure(7, 4.6 + 0.21 * len(curves))  # the legend stands above
     axes = figure.add_subplot()
     for i, (name, nme) in enumerate(curves.items()):
         errors = np.sort(np.asarray(nme, np.float64))
@@ -83,7 +83,7 @@ def plot_ced(
     )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper left", frameon=False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def plot_reliability(
@@ -106,7 +106,7 @@ def plot_reliability(
     check_plot(path)
     if not curves:
         raise InputError("expected at least one curve to plot, got none")
-    figure = _figure(5, 6 + 0.21 * len(curves))  # the legend stands above
+    figure = new_figure(5, 6 + 0.21 * len(curves))  # the legend stands above
     axes, below = figure.subplots(2, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
     most = 1.0
@@ -141,7 +141,7 @@ def plot_reliability(
     for one in (axes, below):
         one.grid(alpha=0.3)
     figure.legend(loc="outside upper left", frameon=False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def plot_detection(curves: Mapping[str, Curve], path: str | Path, min_score: float) -> None:
@@ -168,7 +168,7 @@ def plot_detection(curves: Mapping[str, Curve], path: str | Path, min_score: flo
     alarms = np.concatenate([curve.false_alarms for curve in curves.values()])
     lowest = min(0.1, float(alarms[alarms > 0].min(initial=0.1))) / 2
     highest = max(1.0, float(alarms.max(initial=0.0)))
-    figure = _figure(10, 4.4 + 0.21 * len(curves))  # the legend stands above
+    figure = new_figure(10, 4.4 + 0.21 * len(curves))  # the legend stands above
     left, right = figure.subplots(1, 2)
     for i, (name, curve) in enumerate(curves.items()):
         style = {
@@ -202,7 +202,7 @@ def plot_detection(curves: Mapping[str, Curve], path: str | Path, min_score: flo
     for one in (left, right):
         one.grid(alpha=0.3)
     figure.legend(loc="outside upper left", frameon=False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def plot_bars(bars: Mapping[str, float], path: str | Path, *, ylabel: str) -> None:
@@ -223,7 +223,7 @@ def plot_bars(bars: Mapping[str, float], path: str | Path, *, ylabel: str) -> No
     for label, value in bars.items():
         if not 0 <= value < np.inf:
             raise InputError(f"expected a finite value of 0 or more for bar {label!r}, got {value}")
-    figure = _figure(max(4, 1 + 1.2 * len(bars)), 4)
+    figure = new_figure(max(4, 1 + 1.2 * len(bars)), 4)
     axes = figure.add_subplot()
     names = [textwrap.fill(label, 14) for label in bars]
     drawn = axes.bar(range(len(bars)), list(bars.values()), width=0.6, color=COLOURS[1])
@@ -234,7 +234,7 @@ def plot_bars(bars: Mapping[str, float], path: str | Path, *, ylabel: str) -> No
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def plot_error_over_time(
@@ -254,7 +254,7 @@ def plot_error_over_time(
     check_plot(path)
     if not points or not all(0 < value < np.inf for both in points.values() for value in both):
         raise InputError(f"expected finite times and errors above 0 to plot, got {dict(points)}")
-    figure = _figure(7, 4.5)
+    figure = new_figure(7, 4.5)
     axes = figure.add_subplot()
     for number, (name, (time, error)) in enumerate(points.items()):
         axes.plot(time, error, "o", markersize=9, color=COLOURS[number % len(COLOURS)])
@@ -266,7 +266,7 @@ def plot_error_over_time(
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3, which="both")
     axes.spines[["top", "right"]].set_visible(False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def plot_maps(
@@ -314,7 +314,7 @@ def plot_maps(
     side, gap, below, above = 2.0, 0.4, 0.5, 0.5
     width = len(titles) * (side + gap)
     height = below + len(rows) * (side + gap / 4) + above
-    figure = _figure(width, height, layout=None)
+    figure = new_figure(width, height, layout=None)
 
     def place(column: int, y: float, tall: float) -> Any:
         x = gap / 2 + column * (side + gap)
@@ -341,7 +341,7 @@ def plot_maps(
                 ticks=np.linspace(low, high, 3),
                 format="%.2g",
             )
-    _write(figure, path, bbox_inches="tight", pad_inches=0.1)
+    write_figure(figure, path, bbox_inches="tight", pad_inches=0.1)
 
 
 def _range(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
@@ -351,7 +351,7 @@ def _range(arrays: Sequence[NDArray[Any]]) -> tuple[float, float]:
     return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
 
 
-def _write(figure: Any, path: str | Path, **options: Any) -> None:
+def write_figure(figure: Any, path: str | Path, **options: Any) -> None:
     """The same figure gives the same bytes each time."""
     from matplotlib import rc_context
 
@@ -363,7 +363,7 @@ def _write(figure: Any, path: str | Path, **options: Any) -> None:
     write_whole(Path(path), content.getvalue())
 
 
-def _figure(
+def new_figure(
     width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> Any:
     """A figure of so many inches; it draws without a screen and without global state."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -54,11 +55,13 @@ class Film(Protocol):
         rate: frames a second, on average; 0 where not known.
         seconds: how long it is; None where not known.
         file: it has sound there; None where there can be none.
+        origin: the time of its first frame on that file's own clock, in seconds; known with it.
     """
 
     rate: float
     seconds: float | None
     file: Path | None
+    origin: float
 
     def frames(self) -> Iterator[FilmFrame]:
         """All frames, once. ImageError where one cannot be decoded."""
@@ -70,9 +73,12 @@ class Film(Protocol):
 def open_film(source: str) -> Film:
     """A film by its file, a camera by its number, a folder of pictures in the order of their names.
 
-    Raises ImageError for what cannot be opened, InputError for frames of too many pixels.
+    "-" is a film on standard input. Raises ImageError for what cannot be opened, InputError for
+    frames of too many pixels, MissingDependencyError for "-" without PyAV.
     """
     path = Path(source)
+    if source == "-":
+        return AvFilm(path)
     if source.isdecimal() and not path.exists():
         return Camera(int(source))
     if path.is_dir():
@@ -87,20 +93,26 @@ def open_film(source: str) -> Film:
 
 
 class AvFilm:
-    """A film's file, decoded by PyAV."""
+    """A film's file, or "-" for standard input, decoded by PyAV."""
 
     def __init__(self, path: Path) -> None:
-        """Open it; ImageError for what is no film, InputError for frames of too many pixels."""
-        import av
+        """Open it.
 
-        self.file: Path | None = path
+        Raises ImageError for what is no film, InputError for frames of too many pixels,
+        MissingDependencyError without PyAV.
+        """
+        av = _av("films are read by PyAV")
+        given = str(path) == "-"
+        self._name = "standard input" if given else str(path)
+        self.file: Path | None = None if given else path
+        self.origin = 0.0
         try:
-            self._container: Any = av.open(str(path))
+            self._container: Any = av.open(sys.stdin.buffer if given else str(path))
         except (OSError, ValueError) as error:  # FFmpeg's errors are both
-            raise ImageError(f"{path}: not a film that can be decoded ({error})") from None
+            raise ImageError(f"{self._name}: not a film that can be decoded ({error})") from None
         if not self._container.streams.video:
             self._container.close()
-            raise ImageError(f"{path}: has no pictures; expected a film")
+            raise ImageError(f"{self._name}: has no pictures; expected a film")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         _check_size(path, self._stream.width, self._stream.height)
@@ -110,7 +122,7 @@ class AvFilm:
 
     def frames(self) -> Iterator[FilmFrame]:
         """All frames; ImageError where one cannot be decoded."""
-        decoded, first, before = self._container.decode(self._stream), None, -1.0
+        decoded, before = self._container.decode(self._stream), -1.0
         index = -1
         while True:
             try:
@@ -118,15 +130,17 @@ class AvFilm:
             except StopIteration:
                 return
             except (OSError, ValueError) as error:
+                piped = self.file is None and index < 0
+                hint = "; from a pipe only films that can be played as they come" if piped else ""
                 raise ImageError(
-                    f"{self.file}: cannot be decoded after frame {index} ({error})"
+                    f"{self._name}: cannot be decoded after {index + 1} frames ({error}){hint}"
                 ) from None
             index += 1
             shown = frame.time if frame.time is not None else index / (self.rate or USUAL_RATE)
-            first = shown if first is None else first
-            if shown - first <= before:
+            self.origin = self.origin if index else shown
+            if shown - self.origin <= before:
                 continue  # a film cut together badly shows it twice
-            before = shown - first
+            before = shown - self.origin
             image = frame.to_ndarray(format="rgb24")
             # The display matrix turns it counter-clockwise.
             upright = np.rot90(image, round(frame.rotation / 90))
@@ -143,7 +157,7 @@ class OpenCvFilm:
     def __init__(self, path: Path) -> None:
         """Open it; ImageError for what is no film, InputError for frames of too many pixels."""
         self.file: Path | None = None  # no sound is taken from it
-        self._path = path
+        self.origin = 0.0
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
             raise ImageError(
@@ -185,6 +199,7 @@ class PictureFolder:
         self._pictures = list_images(folder)
         self.rate = USUAL_RATE
         self.file: Path | None = None
+        self.origin = 0.0
         self.seconds: float | None = len(self._pictures) / self.rate
 
     def frames(self) -> Iterator[FilmFrame]:
@@ -211,6 +226,7 @@ class Camera:
         self.rate = float(self._capture.get(cv2.CAP_PROP_FPS) or 0)
         self.seconds: float | None = None
         self.file: Path | None = None
+        self.origin = 0.0
         self.dropped = 0
         self._newest: FilmFrame | None = None
         self._ready = threading.Condition()
@@ -255,21 +271,21 @@ class FilmWriter:
     the new film is whole.
     """
 
-    def __init__(self, path: Path, rate: float, sound: Path | None = None) -> None:
+    def __init__(self, path: Path, rate: float, source: Film | None = None) -> None:
         """Nothing is written before the first frame.
+
+        Args:
+            path: its place.
+            rate: frames a second, on average.
+            source: the film that has the sound, of which the frames are that are added.
 
         Raises MissingDependencyError without PyAV, OutputError for a suffix that is no film's.
         """
-        try:
-            import av
-        except ImportError:
-            raise MissingDependencyError(
-                "writing films needs PyAV: pip install 'aadn[video]'"
-            ) from None
+        av = _av("films are written by PyAV")
         self.path = path
         self._rate = rate or USUAL_RATE
         self._temporary = path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
-        self._sound = sound
+        self._source = source
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container: Any = av.open(str(self._temporary), "w")
@@ -305,8 +321,8 @@ class FilmWriter:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._first = seconds
-        if self._sound is not None:
-            self._audio = self._with_sound(self._sound)
+        if self._source is not None and self._source.file is not None:
+            self._audio = self._with_sound(self._source.file)
 
     def _with_sound(self, file: Path) -> Any:
         """The film whose sound is copied, and the stream to copy it to; None if it has none."""
@@ -323,16 +339,18 @@ class FilmWriter:
         """The packets of the sound between the first frame and the last."""
         source, stream = self._audio
         track = source.streams.audio[0]
-        shift = None
+        assert self._source is not None
+        origin = self._source.origin
+        begin, end = origin + self._first, origin + self._last + 1 / self._rate
         for packet in source.demux(track):
             if packet.pts is None or packet.dts is None:
                 continue
             seconds = float(packet.pts * packet.time_base)
-            if seconds < self._first - 1e-3:
+            if seconds < begin - 1e-3:
                 continue
-            if seconds > self._last + 1 / self._rate:
+            if seconds > end:
                 break
-            shift = round(self._first / packet.time_base) if shift is None else shift
+            shift = round(begin / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = stream
             self._container.mux(packet)
@@ -356,6 +374,15 @@ class FilmWriter:
         finally:
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
+
+
+def _av(what: str) -> Any:
+    """PyAV; MissingDependencyError without it."""
+    try:
+        import av
+    except ImportError:
+        raise MissingDependencyError(f"{what}: pip install 'aadn[video]'") from None
+    return av
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -42,19 +42,24 @@ def film_csv_head() -> bytes:
 
 
 def film_csv(index: int, time: float, faces: Faces) -> bytes:
-    """The rows of a frame; a frame without faces has one, with its number and time."""
+    """`film_rows` as CSV."""
+    return _csv(film_rows(index, time, faces))
+
+
+def film_rows(index: int, time: float, faces: Faces) -> list[list[Any]]:
+    """The rows of a frame, COLUMNS; one without faces has a row with its number and time alone."""
     if not faces:
-        return _csv([[index, round(time, 4), *[None] * (len(COLUMNS) - 2)]])
-    rows = []
+        return [[index, round(time, 4), *[None] * (len(COLUMNS) - 2)]]
+    rows: list[list[Any]] = []
     for face in faces:
         of_face = _rounded([face.quality], 4) + _rounded([*face.pose], 2)
         of_face += _rounded([*face.eye_openness, face.mouth_openness], 4)
         state = np.where(face.turned, 2, np.where(face.covered, 1, 0))
         values = zip(
             face.scheme.point_names(),
-            face.points.round(3).tolist(),
+            face.points.astype(np.float64).round(3).tolist(),
             (STATES[i] for i in state),
-            face.visibility.round(4).tolist(),
+            _rounded(face.visibility, 4),
             _rounded(face.turned_away, 4),
             _rounded(face.uncertainty, 3),
             strict=True,
@@ -63,7 +68,7 @@ def film_csv(index: int, time: float, faces: Faces) -> bytes:
             [index, round(time, 4), face.id, i, name, *point, *rest, *of_face]
             for i, (name, point, *rest) in enumerate(values)
         ]
-    return _csv(rows)
+    return rows
 
 
 def openface_head(scheme: Scheme) -> bytes:

@@ -42,12 +42,23 @@ class GrowingFile:
     much as its size. After a failed write the file holds what was added before.
     """
 
-    def __init__(self, path: Path, frame: Frame) -> None:
-        """Nothing is written yet."""
+    def __init__(self, path: Path, frame: Frame, kept: int | None = None) -> None:
+        """Nothing is written yet.
+
+        With `kept`, an older file is gone on with: so many of its bytes, head and entries, stay,
+        and what follows them is cut off. OutputError if it cannot be opened.
+        """
         self._path, self._frame = path, frame
         self._file: io.FileIO | None = None
-        self._begun = False  # whether the file is ours by now, or could not be made
-        self._end = 0  # where the tail begins
+        self._begun = kept is not None  # whether the file is ours by now, or could not be made
+        self._end = kept or 0  # where the tail begins
+        if kept is not None:
+            try:
+                self._file = path.open("r+b", buffering=0)
+                self._extend(self._file, b"")
+                self._file.truncate()
+            except OSError as error:
+                raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
 
     def add(self, entry: bytes) -> None:
         """Add one; it is out of this process when the call ends. OutputError if that fails."""

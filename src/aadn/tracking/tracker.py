@@ -121,6 +121,7 @@ class Tracker:
         find_every: float = 0.5,
         patience: float = 1.0,
         smooth: bool = True,
+        first: int = 1,
     ) -> None:
         """Follow no face yet.
 
@@ -129,16 +130,19 @@ class Tracker:
             find_every: seconds after which the finder looks for new faces, though none is lost.
             patience: seconds for which a lost face keeps its number.
             smooth: steady the landmarks (`aadn.tracking.steady`).
+            first: the number of the first face, for a film that is gone on with.
 
-        Raises InputError for negative seconds.
+        Raises InputError for negative seconds, or a first number below 1.
         """
         for name, seconds in (("find_every", find_every), ("patience", patience)):
             if not seconds >= 0:
                 raise InputError(f"expected {name} of 0 seconds or more, got {seconds}")
+        if first < 1:
+            raise InputError(f"expected a first number of 1 or more, got {first}")
         self.landmarker = landmarker or Landmarker()
         self.find_every, self.patience, self.smooth = find_every, patience, smooth
         self._tracks: list[_Track] = []
-        self._next = 1
+        self._next = first
         self._time: float | None = None
         self._found: float | None = None
 
