@@ -5,7 +5,7 @@
 occluded.jpg: covered in four ways. turned.jpg: turned, as the detector finds it. weak.jpg: where
 the model is weak, with the mean distance of its landmarks from those on the picture as it is, in
 percent of the inter-ocular distance. pose.jpg: a head's landmarks in poses, with what `faces.pose`
-says of them.
+says of them. film.png: the face in a film in which it sways and something passes before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aadn import Faces, Landmarker, draw, load_image
+from aadn import Faces, Landmarker, Tracker, draw, load_image
+from aadn.evaluation.film_plot import FilmHistory
 from aadn.files import write_whole
 from aadn.geometry import BORDER_VALUE, box_of_points, turn_picture
 from aadn.measures.head_fit import rotation_of
@@ -132,6 +133,24 @@ def poses() -> list[Image]:
     return panels
 
 
+def film(picture: Image, landmarker: Landmarker, path: Path) -> None:
+    """Four seconds: she sways, and a bar passes before her face."""
+    tracker, history = Tracker(landmarker), FilmHistory()
+    height, width = picture.shape[:2]
+    rng = np.random.default_rng(0)
+    for i in range(120):
+        time = i / 30
+        sway = cv2.getRotationMatrix2D((width / 2, height), 10 * np.sin(np.pi * time), 1.0)
+        frame = cv2.warpAffine(picture, sway, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        left = round(width * (1.4 * (time - 1) / 2 - 0.3))
+        bar = slice(max(left, 0), max(left + width // 4, 0))
+        if 1 <= time < 3:
+            frame[:, bar] = rng.integers(60, 120, frame[:, bar].shape, dtype=np.uint8)
+        shown = np.asarray(frame, np.uint8)
+        history.add(time, shown, tracker(shown, time))
+    history.plot(path)
+
+
 def main() -> None:
     """Write the pictures into the folder named on the command line."""
     parser = argparse.ArgumentParser(description="pictures of the documents")
@@ -150,6 +169,7 @@ def main() -> None:
         drawn = np.hstack(panels)
         content = cv2.imencode(".jpg", drawn[..., ::-1])[1].tobytes()
         write_whole(folder / f"{name}.jpg", content)
+    film(picture, landmarker, folder / "film.png")
 
 
 if __name__ == "__main__":

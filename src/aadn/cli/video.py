@@ -231,11 +231,12 @@ class Video:
 
         seconds = film.seconds if self.end is None else self.end
         total = None if seconds is None else max(seconds - self.start, 0)
+        count = 0
         with tqdm(
             total=None if total is None else round(total, 2),
             unit="s",
             disable=True if self.quiet else None,
-            bar_format="{l_bar}{bar}| {n:.1f}/{total_fmt} s of film [{elapsed}<{remaining}]",
+            bar_format="{l_bar}{bar}| {n:.1f}/{total_fmt} s [{elapsed}<{remaining}{postfix}]",
         ) as bar:
             for frame in film.frames():
                 if self.end is not None and frame.time > self.end:
@@ -243,6 +244,10 @@ class Video:
                 if frame.time < self.start or frame.index % self.every or frame.index <= after:
                     continue
                 yield frame
+                count += 1
+                if not bar.disable:
+                    speed = count / max(bar.format_dict["elapsed"], 1e-3)
+                    bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
                 bar.update(max(frame.time - self.start - bar.n, 0))
 
     def _say(self, tally: _Tally, film: Film) -> None:

@@ -109,7 +109,7 @@ class FilmHistory:
                 _draw_curves(axis, self._faces[number], names, COLOURS[i])
             axis.set_ylabel(title)
             if "open" in title:
-                axis.set_ylim(bottom=0)
+                axis.set_ylim(0, 1.1 * max(axis.dataLim.y1, 0.1))
             axis.grid(alpha=0.3)
             _legend(axis, names)
         axes[-1].set(xlim=(0, span), xlabel="seconds")
