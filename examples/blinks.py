@@ -23,7 +23,7 @@ CLOSED, OPEN = 0.6, 0.8
 """An eye is closed below the first share of how open it usually is, and open again above the
 second."""
 
-SHORTEST, LONGEST = 0.04, 0.5
+SHORTEST, LONGEST = 0.03, 0.5
 """Seconds that a blink takes."""
 
 
@@ -67,12 +67,15 @@ class Eyes:
 
 def main() -> None:
     """Count."""
+    if len(sys.argv) != 2:
+        sys.exit("expected a film's file, or a camera's number")
     film, tracker = open_film(sys.argv[1]), Tracker(Landmarker("lite"))
     people: dict[int, Eyes] = defaultdict(Eyes)
     try:
         for frame in film.frames():
-            for face in tracker(frame.image, frame.time):
-                people[face.id].add(frame.time, *map(float, face.eye_openness))
+            there = {face.id: face.eye_openness for face in tracker(frame.image, frame.time)}
+            for number in {**people, **there}:  # who was there and is not cannot be judged
+                people[number].add(frame.time, *map(float, there.get(number, (math.nan,) * 2)))
     except KeyboardInterrupt:
         pass
     finally:

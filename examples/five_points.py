@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ def five(points: np.ndarray) -> np.ndarray:
 def write_labels(folder: Path, file: Path, count: int) -> list[Path]:
     """Write a COCO file of some of a folder's faces; returns the pictures that are not in it."""
     samples = read_folders([folder], 68)
+    if count >= len(samples):
+        sys.exit(f"expected --pictures below the {len(samples)} there are: one is to be shown")
     order = np.random.default_rng(0).permutation(len(samples))
     images, annotations = [], []
     for number, row in enumerate(order[:count].tolist()):

@@ -21,7 +21,7 @@ from aadn.evaluation.measure import evaluate
 from aadn.evaluation.scores import Scores
 from aadn.evaluation.setting import Setting
 from aadn.geometry import Crop, box_of_points
-from aadn.inference.weights import EMBEDDED, load_exported
+from aadn.inference.weights import EMBEDDED, checkpoint_file, load_exported
 from aadn.occlude.evaluation import Occluder, occlude_picture
 from aadn.schemes import IBUG68
 
@@ -181,7 +181,7 @@ def test_the_checkpoint_is_the_embedded_model(name: str) -> None:
     from aadn.inference.pytorch import TorchBackend
 
     exported = load_exported(name)
-    trained = TorchBackend.load(ASTRONAUT.parents[1] / "checkpoints" / f"{name}.safetensors")
+    trained = TorchBackend.load(checkpoint_file(Path(name)))
     assert trained.card == replace(exported.card, quality=None)  # fitted afterwards
     crop = Crop.around(BOX[0], trained.card.size, trained.card.crop_factor)
     crops = crop.cut(load_image(ASTRONAUT))[None]

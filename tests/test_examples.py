@@ -57,6 +57,31 @@ def test_what_is_no_blink() -> None:
     assert counted(one).blinks == 1  # one eye is enough
 
 
+def test_who_is_lost_cannot_be_judged(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """A hand before the whole face for 0.9 s, while its eyes were closing."""
+    from types import SimpleNamespace as Some
+
+    blinks = load("blinks")
+    shown = [*lids((0.3, 1), (0.05, 0.1))] + [None] * 27 + lids((0.3, 1))
+    frames = [Some(image=i, time=i / 30) for i in range(len(shown))]
+    film = Some(frames=lambda: frames, close=lambda: None)
+
+    def tracker(image: int, time: float) -> list[Any]:
+        eyes = shown[image]
+        return [] if eyes is None else [Some(id=1, eye_openness=eyes)]
+
+    monkeypatch.setattr(blinks, "open_film", lambda name: film)
+    monkeypatch.setattr(blinks, "Landmarker", lambda name: None)
+    monkeypatch.setattr(blinks, "Tracker", lambda landmarker: tracker)
+    monkeypatch.setattr(sys, "argv", ["blinks.py", "film.mp4"])
+    blinks.main()
+    said = "face 1: 0 blinks in 2.1 s; for another 0.9 s the lids were not to be seen\n"
+    assert capsys.readouterr().out == said
+    monkeypatch.setattr(sys, "argv", ["blinks.py"])
+    with pytest.raises(SystemExit, match="expected a film's file"):
+        blinks.main()
+
+
 def test_it_reads_a_film(tmp_path: Path) -> None:
     from aadn import load_image
 

@@ -176,6 +176,26 @@ def test_a_face_that_is_lost_for_a_moment_keeps_its_number(picture: Frame) -> No
     assert seen_again(0.8) == [2]
 
 
+def test_who_comes_long_after_is_somebody_else(picture: Frame) -> None:
+    """However long a lost face keeps its number, another is not kept waiting for it.
+
+    Here it is one that is lit from the side, and so looks otherwise.
+    """
+    light = np.clip(np.linspace(-0.75, 1.75, picture.shape[1]), 0, 1)[:, None]
+    other = np.clip(picture[:, ::-1] * (0.1 + 1.5 * light), 0, 255).astype(np.uint8)
+    tracker = Tracker(Landmarker(threads=1), patience=10)
+    for i in range(3):
+        assert tracker(picture, i / 30).ids.tolist() == [1]
+    blank = np.full_like(picture, 100)
+    for i in range(36):
+        tracker(blank, (3 + i) / 30)
+    found = [tracker(other, (39 + i) / 30).ids.tolist() for i in range(5)]
+    assert found[-1] == [2]
+    for i in range(6):
+        tracker(blank, (44 + i) / 30)
+    assert [tracker(picture, (50 + i) / 30).ids.tolist() for i in range(5)][-1] == [1]
+
+
 def test_two_faces_that_pass_each_other_keep_their_numbers(picture: Frame) -> None:
     """One behind the other: it is lost, and found again on the other side."""
     one = picture[20:150, 25:175]

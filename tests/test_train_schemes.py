@@ -168,6 +168,7 @@ def test_landmarks_of_ones_own_start_near_their_places(tmp_path: Path) -> None:
     said: list[str] = []
     best = train(from_lite(folder, toml, tmp_path / "run"), tell=said.append)
     assert any("each landmark from those of ibug68 that lie nearest" in line for line in said)
+    assert "the network is lite, as that of the checkpoint" in said
     made = checkpoint.load(best)
     assert (made.config.name, made.config.size, made.config.turned) == ("lite", 112, False)
     assert made.state["detector_box"] is not None
@@ -183,9 +184,14 @@ def test_landmarks_of_ones_own_start_near_their_places(tmp_path: Path) -> None:
     true = five(Landmarker(threads=1)(ASTRONAUT).points[0].astype(np.float64))
     off = np.linalg.norm(faces.points[0] - true, axis=1).mean()
     assert off < 0.1 * np.linalg.norm(true[0] - true[1])
-    # And on from there: the crop is as it was.
-    again = from_lite(folder, toml, tmp_path / "again", initial=best)
+    # And on from there: the crop is as it was, and a resumed run needs no initial network.
+    first = tmp_path / "first.safetensors"
+    first.write_bytes(best.read_bytes())
+    again = from_lite(folder, toml, tmp_path / "again", initial=first)
     assert checkpoint.load(train(again)).state["crop_factor"] == made.state["crop_factor"]
+    first.unlink()
+    resumed = checkpoint.load(train(replace(again, resume=True)).with_name("last.safetensors"))
+    assert resumed.state["crop_factor"] == made.state["crop_factor"]
 
 
 def test_what_cannot_start_from_other_landmarks_says_so(tmp_path: Path) -> None:

@@ -366,13 +366,13 @@ def test_many_rows_are_written_part_by_part(
 
 
 def test_a_film_that_was_stopped_goes_on(tmp_path: Path, capsys: Any) -> None:
-    """Tables that end in different frames, the last line cut off: nothing is there twice."""
+    """Tables that end in different frames, and within them: nothing is there twice, or in part."""
     source = film(tmp_path / "a.mp4", [i / 25 for i in range(10)], sound=False)
     options = {"--jsonl": "b.jsonl", "--csv": "b.csv", "--openface": "b.of.csv"}
     words = [word for key, name in options.items() for word in (key, tmp_path / name)]
     assert run(capsys, source, *words, "--threads", 1)[0] == 0
     whole = {name: (tmp_path / name).read_text().splitlines(True) for name in options.values()}
-    kept = {"b.jsonl": 6, "b.csv": 1 + 5 * 68, "b.of.csv": 1 + 7}
+    kept = {"b.jsonl": 6, "b.csv": 1 + 5 * 68 + 30, "b.of.csv": 1 + 7}
     for name, count in kept.items():
         cut_off = whole[name][count][:30]
         (tmp_path / name).write_text("".join(whole[name][:count]) + cut_off)
@@ -380,7 +380,7 @@ def test_a_film_that_was_stopped_goes_on(tmp_path: Path, capsys: Any) -> None:
     assert (code, out.strip().endswith("5 frames, 1 face")) == (0, True)  # from the sixth on
     for name, before in whole.items():
         after = (tmp_path / name).read_text().splitlines(True)
-        same = {"b.jsonl": 5, "b.csv": kept["b.csv"], "b.of.csv": 1 + 5}[name]
+        same = {"b.jsonl": 5, "b.csv": 1 + 5 * 68, "b.of.csv": 1 + 5}[name]
         assert after[:same] == before[:same]
         assert len(after) == len(before)
     lines = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
@@ -407,6 +407,53 @@ def test_what_cannot_be_gone_on_with_says_so(tmp_path: Path, capsys: Any) -> Non
     tables = ["--csv", tmp_path / "none.csv", "--jsonl", tmp_path / "d.jsonl"]
     code, _, err = run(capsys, source, *tables, "--resume")
     assert (code, "none.csv is not there, but other tables are" in err) == (9, True)
+
+
+def test_a_start_that_fails_leaves_older_results(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    source = film(tmp_path / "a.mp4", sound=False)
+    older = [tmp_path / name for name in ("b.csv", "b.jsonl", "b.parquet", "b.png")]
+    for path in older:
+        path.write_text("older")
+    words = [w for path in older for w in (f"--{path.suffix[1:]}".replace("png", "plot"), path)]
+    monkeypatch.setitem(sys.modules, "tkinter", None)
+    for more in (["--show"], ["--out", tmp_path / "c.nothing"]):
+        code, out, err = run(capsys, source, *words, *more)
+        assert (code != 0, out, err.count("\n")) == (True, "", 1)
+    (tmp_path / "broken.mp4").write_bytes(source.read_bytes()[:900])
+    assert run(capsys, tmp_path / "broken.mp4", *words)[0] == ImageError.exit_code
+    assert {path.read_text() for path in older} == {"older"}
+
+
+def test_tables_of_other_landmarks_are_not_gone_on_with(tmp_path: Path, capsys: Any) -> None:
+    source, table = film(tmp_path / "a.mp4", sound=False), tmp_path / "b.jsonl"
+    face = {"id": 1, "points": [[0, 0]] * 5}
+    table.write_text(json.dumps({"frame": 0, "time": 0.0, "faces": [face]}) + "\n")
+    code, _, err = run(capsys, source, "--jsonl", table, "--resume")
+    assert (code, "faces of 5 landmarks, this network gives 68" in err) == (9, True)
+    code, _, err = run(capsys, tmp_path / "nofilm.mp4", "--jsonl", table, "--resume")
+    assert "no such file" in err or "5 landmarks" in err
+
+
+def test_a_parquet_file_that_fails_leaves_the_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    path.write_text("older")
+    table = FilmParquet(path)
+    table.add(0, 0.0, Landmarker(threads=1)(ASTRONAUT))
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(table._writer, "write_table", full)
+    with pytest.raises(OutputError, match="No space left"):
+        table._write()
+    table.close()
+    assert (path.read_text(), [p.name for p in tmp_path.iterdir()]) == ("older", ["a.parquet"])
 
 
 def test_a_film_on_standard_input(tmp_path: Path) -> None:

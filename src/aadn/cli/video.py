@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -50,14 +51,15 @@ class Video:
         parquet: File for the rows of --csv as Parquet.
         plot: Picture (.png or .svg) of each face over time: what is seen of it, eyes, mouth, head.
         show: Show the film in a window as it goes on; q closes it, which ends the film.
-        resume: Go on behind what the tables of a run that was stopped have. Faces get new numbers
-            from there.
+        resume: Go on behind what the tables of a run that was stopped have, of the same film with
+            the same options. Faces get new numbers from there.
         start: Seconds into the film at which to begin.
         end: Seconds into the film at which to end.
         every: Look at each n-th frame only.
         weights: The name of an embedded network, or an ONNX file of one.
         find_every: Seconds after which to look for new faces.
-        patience: Seconds for which a lost face keeps its number.
+        patience: Seconds for which a lost face keeps its number. For one of them, faces near its
+            place are not taken for others until enough of them shows.
         smooth: Steady the landmarks where they only tremble.
         min_size: The smallest face to look for, in pixels, or below 1 as a share of the frame's
             longer side.
@@ -112,7 +114,7 @@ class Video:
             min_score=self.min_score,
             max_faces=self.max_faces,
         )
-        before = self._before(landmarker.card.scheme) if self.resume else Done(-1, 0, {})
+        before = self._before(landmarker.card.scheme) if self.resume else Done(-1, 0, 0, {})
         tracker = Tracker(
             landmarker,
             find_every=self.find_every,
@@ -124,17 +126,22 @@ class Video:
         with ExitStack() as stack:
             film = stack.enter_context(closing(open_film(self.source)))
             stack.callback(self._say, tally, film)
-            results = [*self._tables(landmarker.card.scheme, before, stack)]
-            results += self._pictures(film, stack)
+            drawing = [*self._drawing(film, stack)]
             tally.begun = True
+            # Older tables stay until there is something to write.
+            results = partial(self._tables, landmarker.card.scheme, before, stack)
+            adding: list[Adding] | None = None
             for frame in self._frames(film, before.frame):
                 faces = tracker(frame.image, frame.time)
                 tally.add(faces)
+                adding = adding or [*results(), *drawing]
                 try:
-                    for add in results:
+                    for add in adding:
                         add(frame, faces)
                 except _WindowClosedError:
                     break
+            if adding is None:
+                list(results())
         return 0
 
     def _check(self) -> None:
@@ -164,7 +171,7 @@ class Video:
         others = {
             "--out": self.out, "--parquet": self.parquet, "--plot": self.plot,
             "a table on standard output": next((t for t in tables if output(t) == STDOUT), None),
-            "a camera or standard input": self.source if not Path(self.source).exists() else None,
+            "a camera or standard input": self.source if self._live() else None,
         }  # fmt: skip
         for what, given in others.items():
             if given is not None:
@@ -172,18 +179,28 @@ class Video:
                     f"{what} cannot be gone on with; leave it out, or leave out --resume"
                 )
 
+    def _live(self) -> bool:
+        """Whether the source cannot be seen twice."""
+        return self.source == "-" or (self.source.isdecimal() and not Path(self.source).exists())
+
     def _named_tables(self) -> dict[str, Path]:
         """The tables that are asked for, by their kind."""
         asked = {name: getattr(self, name) for name in FILM_TABLES}
         return {name: path for name, path in asked.items() if path is not None}
 
     def _before(self, scheme: Scheme) -> Done:
-        """What an earlier run has done."""
+        """What an earlier run has done; InputError if it was with other landmarks."""
         forms = {path: FILM_TABLES[name] for name, path in self._named_tables().items()}
-        return done({path: (form.head(scheme), form.numbers) for path, form in forms.items()})
+        before = done({path: (form.head(scheme), form.numbers) for path, form in forms.items()})
+        if before.landmarks not in (0, scheme.size):
+            raise InputError(
+                f"the tables have faces of {before.landmarks} landmarks, this network gives "
+                f"{scheme.size}; go on with the network that they were begun with"
+            )
+        return before
 
     def _tables(self, scheme: Scheme, before: Done, stack: ExitStack) -> Iterator[Adding]:
-        """What takes each frame's faces, for each table."""
+        """What takes each frame's faces, for each table and for the plot."""
         for name, path in self._named_tables().items():
             form = FILM_TABLES[name]
             frame = Frame(form.head(scheme))
@@ -197,13 +214,13 @@ class Video:
         if self.parquet is not None:
             table = stack.enter_context(closing(FilmParquet(self.parquet)))
             yield lambda frame, faces: table.add(frame.index, frame.time, faces)
-
-    def _pictures(self, film: Film, stack: ExitStack) -> Iterator[Adding]:
-        """The same for what is drawn."""
         if self.plot is not None:
             history = FilmHistory()
             stack.callback(_plot, history, self.plot)
             yield lambda frame, faces: history.add(frame.time, frame.image, faces)
+
+    def _drawing(self, film: Film, stack: ExitStack) -> Iterator[Adding]:
+        """What draws each frame, for a film and a window."""
         writer = window = None
         if self.out is not None:
             rate = film.rate / self.every
@@ -231,7 +248,7 @@ class Video:
 
         seconds = film.seconds if self.end is None else self.end
         total = None if seconds is None else max(seconds - self.start, 0)
-        count = 0
+        count, began = 0, 0.0
         with tqdm(
             total=None if total is None else round(total, 2),
             unit="s",
@@ -243,11 +260,11 @@ class Video:
                     return
                 if frame.time < self.start or frame.index % self.every or frame.index <= after:
                     continue
+                began = began or time.monotonic()  # behind what was only decoded
                 yield frame
                 count += 1
-                if not bar.disable:
-                    speed = count / max(bar.format_dict["elapsed"], 1e-3)
-                    bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
+                speed = count / max(time.monotonic() - began, 1e-3)
+                bar.set_postfix_str(f"{speed:.0f} frames/s", refresh=False)
                 bar.update(max(frame.time - self.start - bar.n, 0))
 
     def _say(self, tally: _Tally, film: Film) -> None:

@@ -16,8 +16,11 @@ from aadn.faces import Face, Faces
 from aadn.geometry import Crop
 from aadn.media.draw import draw
 
-STRIP, SIDE = 12, 96
+STRIP, SIDE = 12, 128
 """Pictures in a strip, and their side in pixels (our choice)."""
+
+PICTURED = 16
+"""So many faces at most have pictures kept, some two megabytes each (our choice)."""
 
 FACES = 4
 """So many faces at most are drawn, those that are there longest (our choice)."""
@@ -68,6 +71,7 @@ class FilmHistory:
 
     def __init__(self) -> None:
         self._faces: dict[int, _Past] = defaultdict(_Past)
+        self._first: float | None = None
         self._last = 0.0
 
     def __len__(self) -> int:
@@ -76,6 +80,7 @@ class FilmHistory:
 
     def add(self, time: float, image: NDArray[np.uint8], faces: Faces) -> None:
         """Add a frame (H, W, 3) and its faces, which have numbers."""
+        self._first = time if self._first is None else self._first
         self._last = time
         for face in faces:
             past = self._faces[face.id]
@@ -86,6 +91,9 @@ class FilmHistory:
             eyes = [*map(float, face.eye_openness), float(face.mouth_openness)]
             past.rows.append([*shares, *eyes, *map(float, face.pose)])
             past.keep(time, image, face)
+        pictured = [past for past in self._faces.values() if past.pictures]
+        if len(pictured) > PICTURED:
+            min(pictured, key=lambda past: len(past.times)).pictures = []
 
     def plot(self, path: str | Path) -> None:
         """Draw a .png or .svg file, whole or not at all.
@@ -101,9 +109,10 @@ class FilmHistory:
         heights = [0.85] * len(numbers) + [1.3] * len(PANELS)
         figure = new_figure(11, sum(heights) + 0.6)
         axes = figure.subplots(len(heights), height_ratios=heights, sharex=True)
-        span = max(self._last, 1e-3)
+        first = self._first or 0.0
+        last = max(self._last, first + 1e-3)
         for axis, number in zip(axes, numbers, strict=False):
-            _draw_strip(axis, self._faces[number], f"face {number}", span)
+            _draw_strip(axis, self._faces[number], f"face {number}", first, last)
         for axis, (title, names) in zip(axes[len(numbers) :], PANELS, strict=True):
             for i, number in enumerate(numbers):
                 _draw_curves(axis, self._faces[number], names, COLOURS[i])
@@ -112,7 +121,7 @@ class FilmHistory:
                 axis.set_ylim(0, 1.1 * max(axis.dataLim.y1, 0.1))
             axis.grid(alpha=0.3)
             _legend(axis, names)
-        axes[-1].set(xlim=(0, span), xlabel="seconds")
+        axes[-1].set(xlim=(first, last), xlabel="seconds")
         if len(numbers) > 1:
             lines = [axes[-1].plot([], [], color=COLOURS[i])[0] for i in range(len(numbers))]
             figure.legend(
@@ -123,22 +132,25 @@ class FilmHistory:
 
 def _picture(image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
     """A face cut out, with its landmarks, (SIDE, SIDE, 3)."""
-    crop = Crop.around(face.box, 2 * SIDE, AROUND, face.angle)
+    crop = Crop.around(face.box, SIDE, AROUND, face.angle)
     points = crop.to_crop(face.points).astype(np.float32)
-    shown = replace(face, points=points, id=-1)
+    box = crop.inner_box(AROUND).astype(np.float32)
+    shown = replace(face, points=points, box=box, angle=0.0, id=-1)
     return draw(crop.cut(image), shown, contours=False, boxes=False)
 
 
-def _draw_strip(axis: Any, past: _Past, title: str, span: float) -> None:
+def _draw_strip(axis: Any, past: _Past, title: str, first: float, last: float) -> None:
     """Pictures of a face at their times, as many as have room."""
     axis.set(yticks=[], ylabel=title)
     axis.tick_params(bottom=False)
     for edge in axis.spines.values():
         edge.set_visible(False)
+    if not past.pictures:
+        return
     times = np.array([time for time, _ in past.pictures])
-    width = span / STRIP
+    width = (last - first) / STRIP
     for i in range(STRIP):
-        middle = (i + 0.5) * width
+        middle = first + (i + 0.5) * width
         nearest = int(np.abs(times - middle).argmin())
         if abs(times[nearest] - middle) <= width / 2 + 1e-9:
             inset = axis.inset_axes((i / STRIP, 0, 1 / STRIP, 1))

@@ -1,4 +1,4 @@
-"""What computes a network: a runtime and its device, as asked for, or the fastest there is here.
+"""What computes a network: a runtime, its device and a precision, as asked for or the fastest.
 
 Where there is a choice, each is timed with one crop, once, and which was fastest is remembered in
 the folder that the environment variable AADN_CACHE names, else in ~/.cache/aadn: for the same

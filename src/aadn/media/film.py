@@ -115,7 +115,7 @@ class AvFilm:
             raise ImageError(f"{self._name}: has no pictures; expected a film")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
-        _check_size(path, self._stream.width, self._stream.height)
+        _check_size(self._name, self._stream.width, self._stream.height)
         self.rate = float(self._stream.average_rate or 0)
         duration = self._container.duration
         self.seconds = None if duration is None else duration / 1e6
@@ -167,7 +167,7 @@ class OpenCvFilm:
             round(self._capture.get(side))
             for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
         )
-        _check_size(path, width, height)
+        _check_size(str(path), width, height)
         self.rate = float(self._capture.get(cv2.CAP_PROP_FPS) or 0)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.seconds = count / self.rate if count > 0 and self.rate > 0 else None
@@ -385,9 +385,9 @@ def _av(what: str) -> Any:
     return av
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def _check_size(name: str, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise InputError(
-            f"{path}: frames of {width}×{height} pixels are too many; shrink it to at most "
+            f"{name}: frames of {width}×{height} pixels are too many; shrink it to at most "
             f"{MAX_PIXELS / 1e6:g} megapixels"
         )

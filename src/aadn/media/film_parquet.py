@@ -37,6 +37,7 @@ class FilmParquet:
             ) from None
         self._path = path
         self._rows: list[Sequence[Any]] = []
+        self._broken = False
         self._temporary = path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
         types = {name: pyarrow.int64() for name in _WHOLE} | {
             name: pyarrow.string() for name in _WORDS
@@ -62,16 +63,21 @@ class FilmParquet:
         try:
             self._writer.write_table(self._table(columns, schema=self._schema))
         except OSError as error:
+            self._broken = True
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from None
         self._rows = []
 
     def close(self) -> None:
-        """Write what is left, and move the file to its place; OutputError if that fails."""
+        """Write what is left, and move the file to its place; OutputError if that fails.
+
+        After a part that could not be written there is no file, and an older one stays.
+        """
         try:
-            if self._rows:
+            if self._rows and not self._broken:
                 self._write()
             self._writer.close()
-            self._temporary.replace(self._path)
+            if not self._broken:
+                self._temporary.replace(self._path)
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror or error}") from None
         finally:

@@ -40,6 +40,10 @@ REACH = 1.0
 """How far from where it should be by now a lost face may be found again: so many of its sides for
 each second that it was lost, and half a side (our choice)."""
 
+WAIT = 1.0
+"""Seconds in which that reach grows, and in which a face within it is waited for until it shows who
+it is; however long a lost face keeps its number (our choice)."""
+
 LOOK, AROUND = 24, 1.4
 """Pixels of the side of what is remembered of a face's look, and that side over the box's where it
 cannot be aligned."""
@@ -71,6 +75,7 @@ class _Track:
         look: (3·LOOK²,) what it looks like, of mean 0 and length 1.
         steady: its steadied landmarks.
         lost: whether it was not there in the last frame.
+        plain: whether `look` is of a face that was `_plain`.
         confirmed, looked: when the finder saw it last, and `look` was brought up to date.
     """
 
@@ -82,6 +87,7 @@ class _Track:
     drift: FloatArray = field(default_factory=lambda: np.zeros(2))
     steady: Steady = field(default_factory=Steady)
     lost: bool = False
+    plain: bool = True
     confirmed: float = field(init=False)
     looked: float = field(init=False)
 
@@ -128,7 +134,8 @@ class Tracker:
         Args:
             landmarker: what finds faces and their landmarks; None for `Landmarker()`.
             find_every: seconds after which the finder looks for new faces, though none is lost.
-            patience: seconds for which a lost face keeps its number.
+            patience: seconds for which a lost face keeps its number; for WAIT of them, faces near
+                its place are not taken for others until enough of them shows.
             smooth: steady the landmarks (`aadn.tracking.steady`).
             first: the number of the first face, for a film that is gone on with.
 
@@ -238,17 +245,19 @@ class Tracker:
         look = _look(frame, face)
         lost = [track for track in self._tracks if track.lost and _off(track, face, time) < 1]
         chances = [_chance(track, face, look, time) for track in lost]
-        doubtful = not _plain(face) or any(look @ track.look > LIKE_NEAR for track in lost)
-        if lost and max(chances) <= 0 and doubtful:
-            return  # who it is shows when more of it does, or when the lost one is let go
         if lost and max(chances) > 0:
             track = lost[int(np.argmax(chances))]
             track.steady, track.lost = Steady(), False
             track.velocity, track.drift = np.zeros(2), np.zeros(2)
             track.face, track.time, track.confirmed = face, time, time
-            track.look = _blend(track.look, look)
+            if _plain(face):
+                track.look = _blend(track.look, look)
             return
-        self._tracks.append(_Track(self._next, face, time, look))
+        recent = [track for track in lost if time - track.time <= WAIT]
+        alike = any(look @ track.look > LIKE_NEAR for track in recent)
+        if recent and (alike or not _plain(face)):
+            return  # who it is shows when more of it does
+        self._tracks.append(_Track(self._next, face, time, look, plain=_plain(face)))
         self._next += 1
 
     def _faces(self, since: float) -> Faces:
@@ -334,7 +343,9 @@ def _move(track: _Track, face: Face, time: float) -> None:
 def _remember(track: _Track, frame: NDArray[np.uint8], time: float) -> None:
     """Bring up to date what a face looks like, unless it now looks like something else."""
     look = _look(frame, track.face)
-    if float(look @ track.look) > LIKE_NEAR:
+    if not track.plain:
+        track.look, track.plain = look, True
+    elif float(look @ track.look) > LIKE_NEAR:
         track.look = _blend(track.look, look)
     track.looked = time
 
@@ -348,7 +359,7 @@ def _off(track: _Track, face: Face, time: float) -> float:
     """How far a face is from where a lost one should be by now, over how far that may be."""
     middle = (face.box[:2] + face.box[2:]) / 2
     off = float(np.linalg.norm(middle - track.middle(time))) / max(track.side, 1e-6)
-    return off / (0.5 + REACH * (time - track.time))
+    return off / (0.5 + REACH * min(time - track.time, WAIT))
 
 
 def _chance(track: _Track, face: Face, look: FloatArray, time: float) -> float:

@@ -174,9 +174,10 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             three times, and so on.
         paint_occluders: Put synthetic occluders on training faces.
         initial: What to start from: a checkpoint, or the name of an embedded network, default or
-            lite. Which network it is, is taken over unless --model says another, and so is the
-            input's size. With other landmarks than its own, all is kept but what is of each
-            landmark (heatmap, lite): that starts from those of its landmarks that lie nearest.
+            lite. Where --model says nothing but the usual, the network is that of the checkpoint,
+            and so is the input's size. With other landmarks than its own, all is kept but what is
+            of each landmark (heatmap, lite): that starts from those of its landmarks that lie
+            nearest.
         crop_factor: Side of the part of a picture that the network sees, over the longer side of
             the box around a face's landmarks. 0 takes 1.3; with landmarks other than those of the
             initial network, what shows faces as large as that one sees them.
@@ -186,13 +187,13 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
             that annotators do not agree on unknown. Keep the files as they are for a resumed run.
         only: Parts of the network to train, such as turned, by the names that its tensors begin
             with; all else stays as it is in the initial network.
-        teacher: A checkpoint of a heatmap network whose features are imitated too.
+        teacher: A checkpoint of a heatmap network, or default, whose features are imitated too.
         taught: Share of the epochs in which the teacher is imitated. The last ones learn from the
             labels alone, which may say what the teacher does not know.
         relabel: Let the initial network say which landmarks of the training faces are hidden by
             what is in the picture, where nobody has labelled that. A run that is resumed asks it
             again: keep the file as it is.
-        relabel_by: The checkpoint to ask instead of the initial one.
+        relabel_by: The checkpoint, or default or lite, to ask instead of the initial one.
         resume: Go on from last.safetensors in the run's folder.
         patience: Stop after so many epochs in a row that were no better than the best one; 0 never
             does.
@@ -288,7 +289,8 @@ class TrainConfig(MachineConfig, ScheduleConfig, DataConfig):
                     f"{option} is of the landmarks of {IBUG68.name}, the training faces have those "
                     f"of {self.landmark_scheme.name}; leave it out"
                 )
-        self.loss.check(self.model.name)
+        if self.initial is None:  # which may be of another network
+            self.loss.check(self.model.name)
         _ = self.landmark_scheme, self.model.options  # each raises for what it does not know
 
 

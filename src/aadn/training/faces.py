@@ -26,6 +26,7 @@ from aadn.training.config import TrainConfig
 from aadn.training.crops import CropSet, cut_crops
 from aadn.training.detector_box import detector_box
 from aadn.training.head import HeadModel
+from aadn.training.resume import LAST
 from aadn.training.self_occlusion import SelfOcclusion
 from aadn.training.start import resolved
 
@@ -52,8 +53,7 @@ def load(config: TrainConfig) -> Data:
     scheme, size = config.landmark_scheme, config.model.input_size
     training, validation = split(config, scheme)
     rows = _rows(training, config)
-    box = None if scheme == IBUG68 else detector_box(training, default_detector())
-    factor = crop_factor(config, box)
+    box, factor = _cut_by(config, training)
     validated = cut_crops(validation, scheme, size, factor=factor, title="reading validation faces")
     # Labels that cannot be measured are found before, not after, an epoch.
     normalisers(scheme, validated.points, normaliser(config, scheme))
@@ -69,6 +69,18 @@ def load(config: TrainConfig) -> Data:
         rows = np.concatenate([rows, count + np.arange(len(again))])
     times = -(-config.epoch_faces // len(rows))
     return Data(trained, validated, np.tile(rows, times), labelled, box)
+
+
+def _cut_by(config: TrainConfig, training: list[Sample]) -> tuple[BoxTransform | None, float]:
+    """Where the faces lie in the detector's boxes, and the crop factor: a resumed run's own."""
+    last = config.out / LAST
+    if config.resume and last.exists():
+        state = checkpoint.load(last).state
+        if "crop_factor" in state:  # not yet in aadn 0.2
+            return box_transform(state["detector_box"]), float(state["crop_factor"])
+    of_ibug = config.landmark_scheme == IBUG68
+    box = None if of_ibug else detector_box(training, default_detector())
+    return box, crop_factor(config, box)
 
 
 def crop_factor(config: TrainConfig, box: BoxTransform | None) -> float:

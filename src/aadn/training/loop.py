@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from aadn.errors import InputError
 from aadn.files import write_whole
+from aadn.inference.weights import checkpoint_file
 from aadn.models.checkpoint import Checkpoint
 from aadn.models.registry import NETWORKS
 from aadn.occlude.cutouts import Cutouts
@@ -111,7 +112,10 @@ def _checked(given: TrainConfig, world: int, tell: Tell) -> TrainConfig:
     if given.batch % world:
         raise InputError(f"expected a batch that {world} processes can share, got {given.batch}")
     config = resolved(given)
+    config.loss.check(config.model.name)
     check_network(config)
+    if config.model.name != given.model.name:
+        tell(f"the network is {config.model.name}, as that of the checkpoint")
     if config.model.size != given.model.size:
         tell(
             f"the input has {config.model.size} pixels, as that of the checkpoint; for another, "
@@ -194,7 +198,8 @@ class _Learner:
         self.model = process.shared(state.network, idle=idle)
         self.teacher = None
         if config.teacher is not None:
-            self.teacher = Teacher(config.teacher, state.network, process.device)
+            teacher = checkpoint_file(config.teacher)
+            self.teacher = Teacher(teacher, state.network, process.device)
         self.stored = torch.from_numpy(draws.crops.images).to(process.device)
         self.batches = iter(loader(draws, self.stored, config, state.epoch, self.plan, process))
 

@@ -35,7 +35,8 @@ def write_validation(config: TrainConfig) -> Path:
     config = resolved(config)
     scheme, folder = config.landmark_scheme, config.out / FOLDER
     _, samples = split(config, scheme)
-    device = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    device = usual if config.device == "auto" else config.device
     landmarker = Landmarker(TorchBackend.load(config.out / BEST, device))
     report = evaluate(landmarker, samples, Setting(normaliser=normaliser(config, scheme)))
     try:

@@ -147,10 +147,11 @@ _FREE = {
 def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:
     """Raise InputError unless the settings in a run's config.json or checkpoint are these.
 
-    Settings that there were not yet when it was written count as their defaults.
+    Settings that there were not yet when it was written count as what was done then.
     """
     default = plain(TrainConfig(config.folders, config.out))
-    now, before = (_comparable(values, default) for values in (plain(config), earlier))
+    older = {"epoch_faces": 1}  # of settings that there were not, what was done
+    now, before = (_comparable(values, default) for values in (plain(config), older | earlier))
     if changed := [name for name in now if now[name] != before[name]]:
         what = ", ".join(f"{name} was {before[name]}, is {now[name]}" for name in changed)
         raise InputError(f"{path} is of a run with other settings: {what}; repeat its settings")
