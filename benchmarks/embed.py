@@ -232,7 +232,7 @@ def main() -> None:
     provenance = made.state.get("provenance", {})
     card = {
         **described(to_use, to_use.name),
-        "checkpoint": described(to_train_on, str(to_train_on.relative_to(ROOT))),
+        "checkpoint": described(to_train_on, to_train_on.name),
         "parent": provenance.get("parent"),
         "version": provenance.get("aadn"),
         "commit": provenance.get("commit"),

@@ -73,7 +73,7 @@ def test_the_pose_of_a_projected_head_is_found(
     yaw: float, pitch: float, roll: float, seed: int
 ) -> None:
     one = faces(projected(yaw, pitch, roll, seed), angles=[roll - 8 if roll > 0 else roll + 8])
-    assert apart(one.pose[0], [yaw, pitch, roll]).max() < 5  # a shape explains a little of it
+    assert apart(one.pose[0], [yaw, pitch, roll]).max() < 7  # a shape explains a little of it
     turned = rotation(*one.pose[0])
     np.testing.assert_allclose(one.rotations[0], turned, atol=1e-4)
     np.testing.assert_allclose(one.rotations[0] @ one.rotations[0].T, np.eye(3), atol=1e-5)
