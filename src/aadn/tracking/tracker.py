@@ -295,12 +295,12 @@ def _upright(face: Face, score: float | None = None) -> Face:
 
 
 def _across(face: Face) -> FloatArray | None:
-    """From the right eye to the left (2,), as its scheme measures; None where it does not say."""
-    pair = next(iter(face.scheme.normalisers.values()), None)
-    if pair is None:
+    """From the middle of the right eye to that of the left (2,); None where its scheme has none."""
+    groups = face.scheme.groups
+    if not {"right eye", "left eye"} <= groups.keys():
         return None
-    first, second = (face.points[list(group)].mean(axis=0) for group in pair)
-    return np.asarray(second - first, np.float64)
+    right, left = (face.points[list(groups[eye])] for eye in ("right eye", "left eye"))
+    return np.asarray(left.mean(axis=0) - right.mean(axis=0), np.float64)
 
 
 def _roll(face: Face) -> float:
@@ -310,10 +310,12 @@ def _roll(face: Face) -> float:
 
 
 def _length(face: Face) -> float:
-    """The distance between the eyes, or half the box's longer side."""
-    across = _across(face)
-    half = float((face.box[2:] - face.box[:2]).max()) / 2
-    return half if across is None else float(np.linalg.norm(across))
+    """The inter-ocular distance or what else its scheme measures by, or half the box's side."""
+    pair = next(iter(face.scheme.normalisers.values()), None)
+    if pair is None:
+        return float((face.box[2:] - face.box[:2]).max()) / 2
+    first, second = (face.points[list(group)].mean(axis=0) for group in pair)
+    return float(np.linalg.norm(second - first))
 
 
 def _right(face: Face, least: float) -> bool:
