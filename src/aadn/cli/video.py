@@ -134,7 +134,8 @@ class Video:
             for frame in self._frames(film, before.frame):
                 faces = tracker(frame.image, frame.time)
                 tally.add(faces)
-                adding = adding or [*results(), *drawing]
+                if adding is None:
+                    adding = [*results(), *drawing]
                 try:
                     for add in adding:
                         add(frame, faces)

@@ -50,9 +50,9 @@ def done(tables: Mapping[Path, tuple[bytes, Numbers]]) -> Done:
     for path, (head, numbers) in tables.items():
         kept[path] = len(head) if path.exists() and path.stat().st_size > 0 else None
         for (frame, largest, size), end in _lines(path, head, numbers):
-            landmarks = max(landmarks, size)
             if frame <= last:
-                kept[path], face = end, max(face, largest)
+                kept[path] = end
+                face, landmarks = max(face, largest), max(landmarks, size)
     return Done(last, face, landmarks, kept)
 
 
