@@ -7,13 +7,14 @@ of the inter-ocular distance: `jitter` is the landmarks' mean movement from fram
 the truth's, `error` their mean distance to the labels, which move with the picture. `NMF` is the
 normalised mean flicker of Micaelli et al. (*Recurrence without Recurrence*, CVPR 2023), as their
 program has it: the root mean square of that movement, in hundredths of a pixel of a face whose
-landmarks' box has an area of 256² pixels. `still` stands
-still, `swing` moves by 150 pixels to each side in three seconds, `turn` turns by 25° to each side,
-`zoom` grows and shrinks by half, `blurred` swings as a camera sees it that takes each frame in a
-sixtieth of a second. `delay` is the time in frames by which the landmarks fit the truth
-best. The last table has films of three faces, two of which pass each other, one before the other:
-how many numbers were given, how many faces end with another number than they began with, and how
-often they were found.
+landmarks' box has an area of 256² pixels. `delay` is the time in frames by which the landmarks fit
+the truth best. `still` stands still, `swing` moves by 150 pixels to each side in three seconds,
+`turn` turns by 25° to each side, `zoom` grows and shrinks by half, `blurred` swings as a camera
+sees it that takes each frame in a sixtieth of a second.
+
+The last table has films of three faces, two of which pass each other, one before the other, while a
+bar passes before the third: how many numbers were given, how many faces end with another number
+than they began with, and how often they were found.
 """
 
 from __future__ import annotations
@@ -178,6 +179,9 @@ PLACES = (
 
 CROSSING_SECONDS, CROSSING_SCALE = 4, 0.75
 
+BAR = 70
+"""Pixels of the width of what passes before the third face, as wide as half of it."""
+
 
 def crossing_frame(stills: list[Still], share: float) -> tuple[Frame, list[Array]]:
     """The faces as ovals on grey, the first in front, and where their landmarks are."""
@@ -190,6 +194,8 @@ def crossing_frame(stills: list[Still], share: float) -> tuple[Frame, list[Array
         cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, cv2.FILLED)
         frame = np.where(mask[..., None] > 0, warped(still, matrix), frame)
         truths.append(transform(still.points, matrix))
+    left = round(80 + 480 * share - BAR / 2)
+    frame[: HEIGHT // 2 - 60, left : left + BAR] = (120, 80, 50)
     return frame, truths[::-1]
 
 
