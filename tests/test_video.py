@@ -413,6 +413,7 @@ def test_a_start_that_fails_leaves_older_results(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyarrow")
+    pytest.importorskip("matplotlib")
     source = film(tmp_path / "a.mp4", sound=False)
     older = [tmp_path / name for name in ("b.csv", "b.jsonl", "b.parquet", "b.png")]
     for path in older:
