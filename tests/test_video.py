@@ -192,6 +192,19 @@ def test_a_film_keeps_times_and_sound(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mp4"]
 
 
+def test_frames_of_other_sizes_are_fitted_in(tmp_path: Path) -> None:
+    writer = FilmWriter(tmp_path / "b.mp4", 25)
+    for i, (height, width) in enumerate([(60, 100), (60, 40), (30, 200), (120, 200)]):
+        writer.add(np.full((height, width, 3), 200, np.uint8), i / 25)
+    writer.close()
+    frames = [frame.image[..., 0] > 100 for frame in AvFilm(tmp_path / "b.mp4").frames()]
+    assert {frame.shape for frame in frames} == {(60, 100)}
+    shares = [(frame.mean(axis=0) > 0.5).mean() for frame in frames]  # of the columns
+    rows = [(frame.mean(axis=1) > 0.2).mean() for frame in frames]
+    assert shares == pytest.approx([1, 0.4, 0, 1], abs=0.03)
+    assert rows == pytest.approx([1, 1, 0.25, 1], abs=0.04)
+
+
 def test_a_film_without_frames_is_none(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_text("older")
     FilmWriter(tmp_path / "b.mp4", 25).close()

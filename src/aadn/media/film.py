@@ -294,14 +294,19 @@ class FilmWriter:
         self._stream: Any = None
         self._audio: Any = None
         self._first = self._last = 0.0
+        self._size = (0, 0)
 
     def add(self, image: Image, seconds: float) -> None:
-        """Add a frame (H, W, 3) uint8 RGB, all of one size, shown at a time later than the last."""
+        """Add a frame (H, W, 3) uint8 RGB, shown at a time later than the last.
+
+        The first one's size is the film's; others are fitted into it.
+        """
         import av
 
         try:
             if self._stream is None:
                 self._begin(image, seconds)
+            image = _fitted(image, *self._size)
             # H.264 has colours for two pixels by two.
             padded = cv2.copyMakeBorder(
                 image, 0, image.shape[0] % 2, 0, image.shape[1] % 2, cv2.BORDER_REPLICATE
@@ -317,7 +322,8 @@ class FilmWriter:
     def _begin(self, image: Image, seconds: float) -> None:
         rate = Fraction(self._rate).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
-        self._stream.width, self._stream.height = (n + n % 2 for n in image.shape[1::-1])
+        self._size = image.shape[1], image.shape[0]
+        self._stream.width, self._stream.height = (n + n % 2 for n in self._size)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._first = seconds
@@ -374,6 +380,19 @@ class FilmWriter:
         finally:
             with contextlib.suppress(OSError):
                 self._temporary.unlink()
+
+
+def _fitted(image: Image, width: int, height: int) -> Image:
+    """A picture of that size, in which another is seen whole, between black bars."""
+    if image.shape[1::-1] == (width, height):
+        return image
+    factor = min(width / image.shape[1], height / image.shape[0])
+    across, down = (max(round(side * factor), 1) for side in image.shape[1::-1])
+    left, top = (width - across) // 2, (height - down) // 2
+    fitted = np.zeros((height, width, 3), np.uint8)
+    small = cv2.resize(image, (across, down), interpolation=cv2.INTER_AREA)
+    fitted[top : top + down, left : left + across] = small
+    return fitted
 
 
 def _av(what: str) -> Any:
