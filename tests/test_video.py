@@ -315,6 +315,9 @@ def test_what_is_no_film_says_so(tmp_path: Path, capsys: Any) -> None:
         code, _, err = run(capsys, source)
         assert code == ImageError.exit_code
         assert message in err
+    for option in ("--out", "--parquet", "--plot"):
+        code, _, err = run(capsys, tmp_path / "a.mp4", option, "-")
+        assert (code, "can go to standard output" in err) == (2, True)
     for words in (["--every", 0], ["--start", 2, "--end", 1], ["--csv", "-", "--jsonl", "-"]):
         assert run(capsys, tmp_path / "a.mp4", *words)[0] in (2, 9)
 

@@ -150,6 +150,8 @@ class Video:
         tables = list(self._named_tables().values())
         if [output(path) for path in tables].count(STDOUT) > 1:
             raise UsageError("only one result can go to standard output")
+        if Path("-") in (self.out, self.parquet, self.plot):
+            raise UsageError("only --csv, --jsonl and --openface can go to standard output")
         for path in (self.out, self.parquet, self.plot, *tables):
             if path is not None and output(path) != STDOUT:
                 check_writable(path)
