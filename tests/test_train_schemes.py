@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from faces import drawn_face
 from numpy.typing import NDArray
+from test_examples import load
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -31,35 +32,15 @@ from aadn.training.export import export  # noqa: E402
 from aadn.training.loop import train  # noqa: E402
 from aadn.training.other_landmarks import nearest_pairs  # noqa: E402
 
+EXAMPLE = load("five_points")
+FIVE, five = EXAMPLE.SCHEME, EXAMPLE.five
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-
-FIVE = """
-name = "five"
-points = ["right eye", "left eye", "nose", "mouth right", "mouth left"]
-flip = [[0, 1], [3, 4]]
-
-[contours]
-mouth = [3, 4]
-
-[normalisers]
-inter-ocular = [[0], [1]]
-
-[groups]
-"right eye" = [0]
-"left eye" = [1]
-mouth = [3, 4]
-"""
 
 HALVED = [
     *((i, i + 1) for i in (*range(16), *range(17, 21), *range(22, 26), 27, 28)),
     *((eye + i, eye + (i + 1) % 6) for eye in (36, 42) for i in range(6)),
 ]
 """Pairs of the 68 points between which 106 have one more: a jaw's, brows', nose's or eye's next."""
-
-
-def five(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    eyes = [points[36:42].mean(axis=0), points[42:48].mean(axis=0)]
-    return np.array([*eyes, points[30], points[48], points[54]])
 
 
 def hundred_and_six(points: NDArray[np.float64]) -> NDArray[np.float64]:
