@@ -3,8 +3,8 @@
     python benchmarks/embed.py runs/default/best.safetensors --data ../shared/data
     python benchmarks/embed.py runs/lite/best.safetensors --data ../shared/data --name lite
 
-Its averaged weights go into weights/ in half precision, to train on from, and the ONNX file in
-the package is exported from that very file. The card says what both are, where they come from, how
+Its averaged weights go into the package in half precision, to train on from, and the ONNX file
+beside them is exported from that very file. The card says what both are, where they come from, how
 they were trained and what the ONNX file scores; the default's table goes into the README, and its
 reliability diagram into docs/. Test sets are only measured here, nothing is chosen by them.
 """

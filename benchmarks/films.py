@@ -85,13 +85,19 @@ class Still:
 
 Motion = Callable[[float], tuple[float, float, float, float]]
 
+
+def swing(t: float) -> tuple[float, float, float, float]:
+    """From side to side."""
+    return 320 + SIDE * np.sin(2 * np.pi * t / SECONDS), 240.0, 0.0, 1.0
+
+
 MOTIONS: dict[str, Motion] = {
     "still": lambda t: (320.0, 240.0, 0.0, 1.0),
-    "swing": lambda t: (320 + SIDE * np.sin(2 * np.pi * t / SECONDS), 240.0, 0.0, 1.0),
+    "swing": swing,
     "turn": lambda t: (320.0, 240.0, 25 * np.sin(2 * np.pi * t / SECONDS), 1.0),
     "zoom": lambda t: (320.0, 240.0, 0.0, 1.5 ** np.sin(2 * np.pi * t / SECONDS)),
+    "blurred": swing,
 }
-MOTIONS["blurred"] = MOTIONS["swing"]
 """Place, angle and scale at a time in seconds."""
 
 

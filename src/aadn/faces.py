@@ -319,7 +319,7 @@ class Faces(_Measured):
             if not np.isfinite(getattr(self, name)).all():
                 raise InputError(f"expected finite {name}")
         for name in ("visibility", "quality", "turned_away"):
-            values = getattr(self, name)  # NaN is neither below nor above
+            values = getattr(self, name)  # where NaN is neither below nor above
             if ((values < 0) | (values > 1)).any():
                 raise InputError(f"expected {name} in [0, 1]")
         if np.isnan(self.visibility).any():

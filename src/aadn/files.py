@@ -30,7 +30,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
             return
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".aadn-{secrets.token_hex(8)}")
+        temporary = beside(path)
         with temporary.open("xb") as file:  # with the permissions that any new file gets
             file.write(data)
             file.flush()
@@ -43,6 +43,11 @@ def write_whole(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def beside(path: Path) -> Path:
+    """A new name in a file's folder, with its suffix, for what is renamed when it is whole."""
+    return path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
 
 
 def sha256(path: Path) -> str:

@@ -9,14 +9,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import tyro
 
 from aadn.cli.common import STDOUT, UsageError, check_writable, complain, output, tell
 from aadn.errors import InputError
-from aadn.evaluation.film_plot import FilmHistory
-from aadn.evaluation.plots import check_plot
 from aadn.faces import Faces
 from aadn.inference.landmarker import Landmarker
 from aadn.inference.runtimes import DeviceName, Precision, RuntimeName
@@ -29,6 +27,9 @@ from aadn.media.growing import Frame, Growing, GrowingFile, GrowingStream
 from aadn.media.window import Window
 from aadn.schemes import Scheme
 from aadn.tracking.tracker import Tracker
+
+if TYPE_CHECKING:
+    from aadn.evaluation.film_plot import FilmHistory
 
 Adding = Callable[[FilmFrame, Faces], None]
 """What takes a frame and its faces."""
@@ -114,7 +115,7 @@ class Video:
             min_score=self.min_score,
             max_faces=self.max_faces,
         )
-        before = self._before(landmarker.card.scheme) if self.resume else Done(-1, 0, 0, {})
+        before = self._before(landmarker.card.scheme) if self.resume else done({})
         tracker = Tracker(
             landmarker,
             find_every=self.find_every,
@@ -156,6 +157,8 @@ class Video:
             if path is not None and output(path) != STDOUT:
                 check_writable(path)
         if self.plot is not None:
+            from aadn.evaluation.plots import check_plot
+
             check_plot(self.plot)
         if self.resume:
             self._check_resume(tables)
@@ -218,6 +221,8 @@ class Video:
             table = stack.enter_context(closing(FilmParquet(self.parquet)))
             yield lambda frame, faces: table.add(frame.index, frame.time, faces)
         if self.plot is not None:
+            from aadn.evaluation.film_plot import FilmHistory  # loaded where it is asked for
+
             history = FilmHistory()
             stack.callback(_plot, history, self.plot)
             yield lambda frame, faces: history.add(frame.time, frame.image, faces)

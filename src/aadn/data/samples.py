@@ -107,7 +107,8 @@ def hold_out(
     order = sorted(
         members, key=lambda k: (hashlib.sha256(f"{seed}/{names[k]}".encode()).digest(), k)
     )
-    wanted = max(round(fraction * len(samples)), min(fraction > 0, len(members) - 1))
+    least = 1 if fraction > 0 and len(members) > 1 else 0
+    wanted = max(round(fraction * len(samples)), least)
     kept: list[Sample] = []
     held_out: list[Sample] = []
     for key in order:

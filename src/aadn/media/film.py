@@ -7,7 +7,6 @@ exact times.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aadn.errors import ImageError, InputError, MissingDependencyError, OutputError
+from aadn.files import beside
 from aadn.images import MAX_PIXELS, list_images, load_image
 
 Image = NDArray[np.uint8]
@@ -284,7 +284,7 @@ class FilmWriter:
         av = _av("films are written by PyAV")
         self.path = path
         self._rate = rate or USUAL_RATE
-        self._temporary = path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
+        self._temporary = beside(path)
         self._source = source
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -348,6 +348,7 @@ class FilmWriter:
         assert self._source is not None
         origin = self._source.origin
         begin, end = origin + self._first, origin + self._last + 1 / self._rate
+        shift = round(begin / track.time_base)
         for packet in source.demux(track):
             if packet.pts is None or packet.dts is None:
                 continue
@@ -356,7 +357,6 @@ class FilmWriter:
                 continue
             if seconds > end:
                 break
-            shift = round(begin / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = stream
             self._container.mux(packet)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aadn.errors import MissingDependencyError, OutputError
 from aadn.faces import Faces
+from aadn.files import beside
 from aadn.media.film_results import COLUMNS, film_rows
 
 ROWS = 100_000
-"""Rows that are written at a time, about twenty megabytes of memory (our choice)."""
+"""Rows that are written at a time, some forty megabytes of memory (our choice)."""
 
 _WHOLE, _WORDS = ("frame", "face", "landmark"), ("name", "state")
 """Columns of whole numbers and of words; all others are of floats."""
@@ -38,7 +38,7 @@ class FilmParquet:
         self._path = path
         self._rows: list[Sequence[Any]] = []
         self._broken = False
-        self._temporary = path.with_name(f".aadn-{secrets.token_hex(8)}{path.suffix}")
+        self._temporary = beside(path)
         types = {name: pyarrow.int64() for name in _WHOLE} | {
             name: pyarrow.string() for name in _WORDS
         }

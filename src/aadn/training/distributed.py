@@ -34,13 +34,8 @@ class Process:
         """Whether it is the one that writes and speaks."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.world > 1:
-            distributed.barrier()
-
     def agreed(self, answer: bool) -> bool:
-        """The first process's answer, once all are here."""
+        """The first process's answer, in all of them; the others wait for it."""
         if self.world == 1:
             return answer
         said = torch.tensor([answer], device=self.device)

@@ -88,8 +88,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
     }
     if process.first:
         write_whole(config.out / CONFIG, json.dumps(plain(config), indent=1) + "\n")
-    stopped = process.agreed(_impatient(config, state))
-    while state.epoch < config.epochs and not stopped:
+    while not process.agreed(_ended(config, state)):
         began = time.perf_counter()
         terms = learner.epoch()
         seconds = time.perf_counter() - began
@@ -100,8 +99,7 @@ def _train(given: TrainConfig, data: Data | None, process: Process, tell: Tell) 
             record |= validate(config, state.average, data.validation, process.device, learner.half)
             record["images_per_second"] = round(learner.images / seconds, 1)
             _keep(learner, record, said, tell)
-        stopped = process.agreed(_impatient(config, state))
-    if stopped:
+    if state.epoch < config.epochs:
         tell(f"stopped: no epoch was better than {state.best_epoch} in {config.patience}")
     return config.out / BEST
 
@@ -124,8 +122,10 @@ def _checked(given: TrainConfig, world: int, tell: Tell) -> TrainConfig:
     return config
 
 
-def _impatient(config: TrainConfig, state: State) -> bool:
-    return 0 < config.patience <= state.epoch - state.best_epoch
+def _ended(config: TrainConfig, state: State) -> bool:
+    """Whether all epochs are done, or so many were no better that patience is at its end."""
+    impatient = 0 < config.patience <= state.epoch - state.best_epoch
+    return impatient or state.epoch >= config.epochs
 
 
 def _begun(

@@ -135,13 +135,8 @@ def plain(config: TrainConfig) -> dict[str, Any]:
     return dict(json.loads(json.dumps(dataclasses.asdict(config), default=str)))
 
 
-_FREE = {
-    "resume",
-    "workers",
-    "device",
-    "out",
-    "patience",
-}  # may change between a run and its resumption
+_FREE = {"resume", "workers", "device", "out", "patience"}
+"""Settings that may change between a run and its resumption."""
 
 
 def same_run(config: TrainConfig, earlier: dict[str, Any], path: Path) -> None:

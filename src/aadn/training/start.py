@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,9 +48,9 @@ def resolved(config: TrainConfig) -> TrainConfig:
     if before is None:
         return replace(config, model=model)
     there = checkpoint.load(before)
-    own = replace(there.config, landmarks=model.landmarks, size=model.size, turned=turned)
-    if model == replace(ModelConfig(), landmarks=model.landmarks, size=model.size, turned=turned):
-        model = own
+    own: dict[str, Any] = {"landmarks": model.landmarks, "size": model.size, "turned": turned}
+    if model == replace(ModelConfig(), **own):  # nothing else is asked for
+        model = replace(there.config, **own)
     if there.config.name == model.name:
         kept = turned or (there.config.turned and there.scheme == config.landmark_scheme)
         model = replace(model, turned=kept, convolutions=there.config.convolutions)
